@@ -1,0 +1,40 @@
+// The neutral form of a socket address that crosses the seam to a backend. weir::Address (net/) is what users see.
+#pragma once
+
+#include <weir/config.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace weir::inline WEIR_ABI {
+
+// The platform's handle of a socket or descriptor: an int on POSIX and under sim, a SOCKET on Windows.
+#ifdef _WIN32
+using native_socket = std::uintptr_t;
+inline constexpr native_socket invalid_socket = ~static_cast<native_socket>(0);
+#else
+using native_socket = int;
+inline constexpr native_socket invalid_socket = -1;
+#endif
+
+// AF_UNSPEC, AF_INET, AF_INET6.
+enum class AddressFamily : std::uint16_t { unspecified, inet, inet6 };
+
+// SOCK_STREAM, SOCK_DGRAM.
+enum class SocketType : std::uint8_t { stream, datagram };
+
+namespace detail {
+
+// An IP address in network byte order (the first 4 bytes for inet) with a port in host byte order.
+struct RawAddress {
+  AddressFamily family = AddressFamily::unspecified;
+  std::uint16_t port = 0;
+  std::uint32_t scope_id = 0;
+  std::array<std::uint8_t, 16> ip{};
+
+  friend bool operator==(const RawAddress&, const RawAddress&) = default;
+};
+
+}  // namespace detail
+}  // namespace weir::inline WEIR_ABI
