@@ -1,0 +1,5 @@
+// All of weir's public headers.
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/version.hpp>

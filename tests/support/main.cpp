@@ -1,0 +1,43 @@
+// The main of every test executable. Its last line tells tools/check the counts.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <weir/config.hpp>
+
+namespace {
+
+unsigned passed = 0;
+unsigned failed = 0;
+
+struct Counter : doctest::IReporter {
+  explicit Counter(const doctest::ContextOptions&) {}
+  void report_query(const doctest::QueryData&) override {}
+  void test_run_start() override {}
+  void test_run_end(const doctest::TestRunStats& stats) override {
+    failed = stats.numTestCasesFailed;
+    passed = stats.numTestCasesPassingFilters - failed;
+  }
+  void test_case_start(const doctest::TestCaseData&) override {}
+  void test_case_reenter(const doctest::TestCaseData&) override {}
+  void test_case_end(const doctest::CurrentTestCaseStats&) override {}
+  void test_case_exception(const doctest::TestCaseException&) override {}
+  void subcase_start(const doctest::SubcaseSignature&) override {}
+  void subcase_end() override {}
+  void log_assert(const doctest::AssertData&) override {}
+  void log_message(const doctest::MessageData&) override {}
+  void test_case_skipped(const doctest::TestCaseData&) override {}
+};
+REGISTER_LISTENER("counter", 1, Counter);
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  doctest::Context context(argc, argv);
+  const int result = context.run();
+  const char* suite = std::getenv("WEIR_TEST_SUITE");
+  std::printf("weir-tests: %s %s passed=%u failed=%u skipped=0\n", suite == nullptr ? argv[0] : suite,
+              WEIR_BACKEND_NAME, passed, failed);
+  return result;
+}
