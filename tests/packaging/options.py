@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""An option for something that does not exist yet ends the configure with one sentence that says so.
+
+Usage: options.py SOURCE_ROOT WORK_DIR
+"""
+
+import pathlib
+import shutil
+import sys
+
+from packaging import Cases, run
+
+source, work = sys.argv[1], pathlib.Path(sys.argv[2])
+cases = Cases('packaging/options', 'all')
+
+REFUSED = {
+    '-Dloop_backend=kqueue': 'The backend kqueue is not written yet',
+    '-Dloop_backend=iocp': 'The backend iocp is not written yet',
+    '-Dloop_backend=libevent': 'The backend libevent is not written yet',
+    '-Dloop_backend=io_uring': 'The backend io_uring is not written yet',
+    '-Dtest_backends=sim,kqueue': 'The backend kqueue is not written yet',
+    '-Dtls=true': 'TLS is not written yet',
+    '-Dbench=true': 'The benchmarks are not written yet',
+}
+for option, sentence in REFUSED.items():
+    shutil.rmtree(work, ignore_errors=True)
+    done = run('meson', 'setup', work, source, option)
+    cases.check(f'{option}: {sentence}', not done.ok and sentence in done.output, done.output)
+shutil.rmtree(work, ignore_errors=True)
+cases.finish()
