@@ -1,0 +1,52 @@
+// The names of weir, declared. Include it where a pointer, reference or return type is all you need.
+#pragma once
+
+#include <weir/config.hpp>
+
+namespace weir::inline WEIR_ABI {
+
+// runtime
+class EventLoop;
+class Handle;
+class TimerHandle;
+class LoopRemote;
+class Context;
+class Bytes;
+class FutureBase;
+class TaskBase;
+class AnyCoro;
+class Runner;
+class Executor;
+class ThreadPoolExecutor;
+class AbstractEventLoopPolicy;
+class DefaultEventLoopPolicy;
+struct CallOptions;
+struct TaskOptions;
+struct RunOptions;
+struct ExceptionContext;
+template <class T>
+class Ref;
+template <class T>
+class Coro;
+template <class T>
+class Future;
+template <class T>
+class Task;
+template <class T>
+class AsyncGenerator;
+template <class T>
+class ConcurrentFuture;
+template <class T>
+class ContextVar;
+
+// net
+class Address;
+class Socket;
+class BaseTransport;
+class Transport;
+class BaseProtocol;
+class Protocol;
+class BufferedProtocol;
+class Server;
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,140 @@
+// TaskBase: a running coroutine without its result type. The states and transitions stand at the top of task.cpp.
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/future_base.hpp>
+
+#include <coroutine>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::inline WEIR_ABI {
+
+// How create_task makes a task. Trivially destructible; the call copies what it keeps.
+struct TaskOptions {
+  std::string_view name = {};               // empty: "Task-N"
+  const Context* context = nullptr;         // null: a copy of the current context
+  std::optional<bool> eager_start = {};     // true: runs inside create_task up to its first suspension
+};
+
+namespace detail {
+
+struct LoopAccess;
+
+// Base of everything that a coroutine of weir may co_await besides a Coro or a Future.
+struct AwaiterBase {};
+
+// What a suspended task waits for, as the task sees it: a way to cancel it and a word for listings.
+struct CancelHook {
+  // Asks for cancellation; true when the awaitable will wake the task by itself. Does not wake it before returning.
+  using Cancel = bool (*)(CancelHook& hook, std::string_view message) noexcept;
+  CancelHook(Cancel cancel_function, const char* kind) noexcept : cancel(cancel_function), awaits(kind) {}
+  Cancel cancel;
+  const char* awaits;
+};
+
+// The part of a coroutine's promise that does not depend on its result.
+struct PromiseBase {
+  TaskBase* task = nullptr;                          // the task it runs in, once it runs
+  PromiseBase* parent = nullptr;                     // the coroutine that awaits this one
+  std::coroutine_handle<> continuation;              // the same, as a handle
+  std::coroutine_handle<>* owner_slot = nullptr;     // the owner's handle of this frame, cleared when the loop destroys the frame first
+  std::source_location where;                        // its function, then the place of its last co_await
+
+  WEIR_API static void* operator new(std::size_t size);
+  WEIR_API static void operator delete(void* frame, std::size_t size) noexcept;
+};
+
+}  // namespace detail
+
+// The shared state of a task (asyncio.Task). Loop-bound: every function is called on the loop's thread. The loop keeps a task alive until it is done.
+class WEIR_API TaskBase : public FutureBase {
+ public:
+  // Asks the task to end: CancelledError is thrown at the co_await where it is suspended, in a later turn. False when it is done (Task.cancel).
+  // Does nothing and returns false once the loop is closed.
+  bool cancel(std::string_view message = {}) noexcept;
+  // The number of cancel() requests not yet taken back (Task.cancelling).
+  int cancelling() const noexcept { return cancel_requests_; }
+  // Takes one request back and returns how many remain (Task.uncancel).
+  int uncancel() noexcept;
+  // Its name (Task.get_name, Task.set_name).
+  std::string get_name() const;
+  void set_name(std::string_view name) { name_ = name; }
+  // The context it runs in (Task.get_context).
+  const Context& get_context() const noexcept { return context_; }
+  // The source locations of its suspended coroutines, innermost first (Task.get_stack). Empty when it is running or done.
+  std::vector<std::source_location> get_stack() const;
+  // A word for what it waits for: "future", "sleep", "sock_recv"…; empty when it is not suspended in a co_await.
+  std::string_view awaiting() const noexcept;
+
+  // What follows is for weir's own rooms and for its awaiters.
+
+  // The innermost coroutine suspends, to be resumed by wake(). The hook lives until then.
+  void suspend(std::coroutine_handle<> resume_point, detail::PromiseBase& innermost, detail::CancelHook& hook) noexcept {
+    resume_point_ = resume_point;
+    innermost_ = &innermost;
+    waiting_for_ = &hook;
+    if (must_cancel_) [[unlikely]] {
+      pass_on_cancel();
+    }
+  }
+  // Queues the resumption, for the next turn.
+  void wake() noexcept;
+  // Resumes it now, on behalf of an item of the ready queue.
+  void step() noexcept;
+  // Throws the CancelledError that was asked for while the task was not waiting for anything that could take it.
+  void throw_if_cancelled() {
+    if (must_cancel_) [[unlikely]] {
+      throw_cancelled();
+    }
+  }
+  bool must_cancel() const noexcept { return must_cancel_; }
+  // The outermost coroutine has reached its end.
+  void root_done() noexcept { on_root_done_(*this); }
+
+ protected:
+  using RootDone = void (*)(TaskBase&) noexcept;
+  friend class EventLoop;
+  friend class AnyCoro;
+  friend struct detail::LoopAccess;
+
+  TaskBase(EventLoop& loop, Destroy destroy, RootDone on_root_done, std::source_location where) noexcept;
+  ~TaskBase();
+
+  void set_root(std::coroutine_handle<> root, detail::PromiseBase& promise) noexcept {
+    root_ = root;
+    resume_point_ = root;
+    innermost_ = &promise;
+    promise.task = this;
+    promise.owner_slot = &root_;
+  }
+  void start(const TaskOptions& options);
+  void pass_on_cancel() noexcept;
+  [[noreturn]] void throw_cancelled();
+  // Ends it: leaves the loop's list of tasks, then completes the future.
+  void finish_value() noexcept;
+  void finish_exception(std::exception_ptr exception, bool is_cancellation) noexcept;
+  void leave_loop() noexcept;
+  // Destroys the suspended coroutines, innermost first, without resuming any.
+  void destroy_frames() noexcept;
+
+  RootDone on_root_done_;
+  std::coroutine_handle<> root_;          // the outermost coroutine; owned
+  std::coroutine_handle<> resume_point_;  // the innermost one, while suspended
+  detail::PromiseBase* innermost_ = nullptr;
+  detail::CancelHook* waiting_for_ = nullptr;
+  Context context_;
+  std::string name_;
+  std::uint64_t number_ = 0;  // for the automatic name
+  TaskBase* previous_ = nullptr;
+  TaskBase* next_ = nullptr;
+  int cancel_requests_ = 0;
+  bool must_cancel_ = false;
+  bool listed_ = false;
+  bool started_ = false;
+};
+
+}  // namespace weir::inline WEIR_ABI
