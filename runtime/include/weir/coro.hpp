@@ -42,6 +42,22 @@ struct FinalAwaiter {
   void await_resume() const noexcept {}
 };
 
+// Stands for an awaiter that lives elsewhere, at least as long as the co_await expression: g++ 12 would copy it otherwise.
+template <class A>
+class AwaiterReference {
+ public:
+  explicit AwaiterReference(A& awaiter) noexcept : awaiter_(&awaiter) {}
+  bool await_ready() { return awaiter_->await_ready(); }
+  template <class P>
+  decltype(auto) await_suspend(std::coroutine_handle<P> coroutine) {
+    return awaiter_->await_suspend(coroutine);
+  }
+  decltype(auto) await_resume() { return awaiter_->await_resume(); }
+
+ private:
+  A* awaiter_;
+};
+
 // What may stand behind co_await in a coroutine of weir, and what becomes of it.
 struct AwaitTransform : PromiseBase {
   template <class U>
@@ -64,17 +80,16 @@ struct AwaitTransform : PromiseBase {
     where = at;
     return FutureAwaiter<U, true>(*future.base());
   }
-  // A temporary is passed on as an lvalue, since it lives as long as the expression: g++ 12 would copy an xvalue.
   template <std::derived_from<AwaiterBase> A>
-  A& await_transform(A&& awaiter, std::source_location at = std::source_location::current()) {
+  AwaiterReference<A> await_transform(A&& awaiter, std::source_location at = std::source_location::current()) {
     where = at;
-    return awaiter;
+    return AwaiterReference<A>(awaiter);
   }
   template <class A>
     requires std::derived_from<A, AwaiterBase>
-  A& await_transform(A& awaiter, std::source_location at = std::source_location::current()) {
+  AwaiterReference<A> await_transform(A& awaiter, std::source_location at = std::source_location::current()) {
     where = at;
-    return awaiter;
+    return AwaiterReference<A>(awaiter);
   }
 };
 
