@@ -1,0 +1,36 @@
+// What the other rooms may do to a loop beyond its public interface. Private to weir's own sources.
+#pragma once
+
+#include "backends/chosen.hpp"
+
+#include <weir/event_loop.hpp>
+
+#include <memory>
+
+namespace weir::inline WEIR_ABI::detail {
+
+struct BackendHolder {
+  explicit BackendHolder(ReadyQueue& ready) : backend(ready) {}
+  Backend backend;
+};
+
+struct LoopAccess {
+  // The backend; the loop must not be closed.
+  static Backend& backend(EventLoop& loop) noexcept { return loop.backend_->backend; }
+  static ReadyQueue& ready(EventLoop& loop) noexcept { return loop.ready_; }
+  // Is close() under way or over? Then nothing is started, and cancel, close and abort do nothing.
+  static bool is_closing(const EventLoop& loop) noexcept { return loop.closing_ || loop.closed_; }
+  // net/'s state of this loop; empty until net/ puts something there. Destroyed by close().
+  static std::shared_ptr<NetState>& net(EventLoop& loop) noexcept { return loop.net_; }
+  static LoopResource*& first_resource(EventLoop& loop) noexcept { return loop.first_resource_; }
+  static TaskBase* current_task(EventLoop& loop) noexcept { return loop.current_task_; }
+  // Throws RuntimeError "<call>: the loop is closed".
+  static void check_open(const EventLoop& loop, const char* call) { loop.check_open(call); }
+  // One awaited operation completed without suspending; false when the task has had its share of them and must yield.
+  static bool spend_await_budget(EventLoop& loop) noexcept { return --loop.await_budget_ > 0; }
+  static SignalState* signals(EventLoop& loop) noexcept { return loop.signals_.get(); }
+  static std::unique_ptr<SignalState>& signals_slot(EventLoop& loop) noexcept { return loop.signals_; }
+  static Inbox& inbox(EventLoop& loop) noexcept { return *loop.inbox_; }
+};
+
+}  // namespace weir::inline WEIR_ABI::detail
