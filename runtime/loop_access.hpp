@@ -26,10 +26,20 @@ struct LoopAccess {
   static TaskBase* current_task(EventLoop& loop) noexcept { return loop.current_task_; }
   // Throws RuntimeError "<call>: the loop is closed".
   static void check_open(const EventLoop& loop, const char* call) { loop.check_open(call); }
+  // How many operations a task may complete without suspending before it has to yield to the others (tokio's figure is 128).
+  static constexpr int first_await_budget = 64;
   // One awaited operation completed without suspending; false when the task has had its share of them and must yield.
   static bool spend_await_budget(EventLoop& loop) noexcept { return --loop.await_budget_ > 0; }
-  static SignalState* signals(EventLoop& loop) noexcept { return loop.signals_.get(); }
-  static std::unique_ptr<SignalState>& signals_slot(EventLoop& loop) noexcept { return loop.signals_; }
+  static std::unique_ptr<SignalState>& signals(EventLoop& loop) noexcept { return loop.signals_; }
+  static AsyncGeneratorBase*& first_generator(EventLoop& loop) noexcept { return loop.first_generator_; }
+  static bool generators_shut_down(const EventLoop& loop) noexcept { return loop.generators_shut_down_; }
+  static std::vector<Ref<TaskBase>> all_tasks(EventLoop& loop);
+  // A timer in the context of nobody, for weir's own use.
+  static TimerHandle call_at_plain(EventLoop& loop, TimePoint when, Callback callback);
+  static LoopAnchor* anchor(EventLoop& loop) noexcept { return loop.anchor_; }
+  static std::uint64_t number(const EventLoop& loop) noexcept { return loop.number_; }
+  static TimerHeap& timers(EventLoop& loop) noexcept { return *loop.timers_; }
+  static LoopDebug& debugging(EventLoop& loop) noexcept { return *loop.debugging_; }
   static Inbox& inbox(EventLoop& loop) noexcept { return *loop.inbox_; }
 };
 

@@ -80,6 +80,7 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   bool closing_ = false;   // GeneratorExit is to be thrown at the co_yield
   bool finished_ = false;
   bool orphaned_ = false;  // nobody owns the frame any more but the one who is closing it
+  bool shutting_down_ = false;
 };
 
 // Resumes the body until its next co_yield or its end.

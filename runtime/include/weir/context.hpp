@@ -80,9 +80,9 @@ class WEIR_API Context {
   friend WEIR_API Context copy_context();
 
   void release() noexcept;
-  void ensure_state();
+  void ensure_state() const;
 
-  detail::ContextState* state_ = nullptr;
+  mutable detail::ContextState* state_ = nullptr;  // made when it is first needed, so that copies share it
 };
 
 // An independent copy of the current context of this thread (contextvars.copy_context()).
@@ -102,10 +102,10 @@ WEIR_API Context& current_context() noexcept;
 struct WEIR_API ContextAccess {
   static bool empty(const Context& context) noexcept { return context.state_ == nullptr; }
   static const ContextValue* find(const Context& context, std::uint64_t key) noexcept;
-  static void set(Context& context, std::uint64_t key, std::shared_ptr<const ContextValue> value);
+  static void set(const Context& context, std::uint64_t key, std::shared_ptr<const ContextValue> value);
   static std::shared_ptr<const ContextValue> get_shared(const Context& context, std::uint64_t key) noexcept;
   // Gives the context a state of its own, so that copies of the handle share it from now on.
-  static void materialize(Context& context) { context.ensure_state(); }
+  static void materialize(const Context& context) { context.ensure_state(); }
 };
 
 // Makes a context the current one of this thread until the end of the scope.

@@ -17,6 +17,7 @@
 #include <weir/remote.hpp>
 #include <weir/task.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <functional>
@@ -89,7 +90,7 @@ class WEIR_API EventLoop {
   // Makes the run call return after the current batch of callbacks; before a run call, makes that run one turn (stop).
   void stop() noexcept { stopping_ = true; }
   // Is it inside a run call (is_running)?
-  bool is_running() const noexcept { return running_; }
+  bool is_running() const noexcept { return running_.load(std::memory_order_relaxed); }
   // Was close() called (is_closed)?
   bool is_closed() const noexcept { return closed_; }
   // Releases everything: cancels every operation, drops queued callbacks, destroys the suspended coroutines innermost first without resuming them, closes and
@@ -313,11 +314,13 @@ class WEIR_API EventLoop {
   void run_batch(std::size_t count);
   void run_debugged(detail::ReadyItem& item);
   void report_callback_exception() noexcept;
+  void drop_callbacks() noexcept;
+  void destroy_tasks() noexcept;
 
   detail::ReadyQueue ready_;
   bool call_soon_needs_care_ = false;
   bool stopping_ = false;
-  bool running_ = false;
+  std::atomic<bool> running_{false};  // other threads look at it in debug mode
   bool closed_ = false;
   bool closing_ = false;
   bool debug_ = false;
@@ -330,6 +333,7 @@ class WEIR_API EventLoop {
   std::shared_ptr<detail::Inbox> inbox_;
   Context callback_context_;  // what a callback without context of its own may set; emptied after each
   TaskBase* first_task_ = nullptr;
+  TaskBase* last_task_ = nullptr;
   detail::AsyncGeneratorBase* first_generator_ = nullptr;
   detail::LoopResource* first_resource_ = nullptr;
   std::shared_ptr<detail::NetState> net_;
@@ -341,6 +345,8 @@ class WEIR_API EventLoop {
   TaskFactory task_factory_;
   ExceptionHandler exception_handler_;
   std::uint64_t next_task_number_ = 1;
+  Duration busy_poll_{};
+  std::size_t jobs_on_loop_ = 0;  // executor jobs that a backend without threads runs here
 };
 
 }  // namespace weir::inline WEIR_ABI

@@ -149,7 +149,10 @@ template <class T, bool moves>
 class FutureAwaiter : private CancelHook, private WaitNode {
  public:
   explicit FutureAwaiter(FutureBase& state) noexcept
-      : CancelHook(&cancel_future, state.is_task() ? "task" : "future"), WaitNode(&schedule_task), state_(&state) {}
+      : CancelHook(&cancel_future, state.is_task() ? "task" : "future",
+                   state.is_task() ? &static_cast<TaskBase&>(state) : nullptr),
+        WaitNode(&schedule_task),
+        state_(&state) {}
   FutureAwaiter(const FutureAwaiter&) = delete;
   ~FutureAwaiter() {
     if (future != nullptr) {

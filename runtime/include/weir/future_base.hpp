@@ -26,6 +26,8 @@ enum class DoneCallbackToken : std::uint64_t {};
 
 namespace detail {
 
+struct LoopAnchor;
+
 // A place in the list of those who wait for a future: an awaiting coroutine's (in its frame) or a done-callback's.
 struct WaitNode {
   explicit WaitNode(void (*on_ready)(WaitNode&) noexcept) noexcept : schedule(on_ready) {}
@@ -36,6 +38,7 @@ struct WaitNode {
   FutureBase* future = nullptr;          // the future it waits for while it is linked
   WaitNode* previous = nullptr;
   WaitNode* next = nullptr;
+  std::uint64_t number = 0;  // of a done-callback
 };
 
 enum class FutureStatus : std::uint8_t { pending, value, exception, cancelled };
@@ -101,18 +104,23 @@ class WEIR_API FutureBase {
   void complete_cancelled(std::string_view message) noexcept;
   void last_reference_gone() noexcept;
   void report_unretrieved() noexcept;
+  // False from the moment close() begins, also when the loop object is gone.
+  bool loop_is_open() const noexcept;
 
   friend struct detail::WaitNode;
   template <class>
   friend class Future;
 
   EventLoop* loop_;
+  detail::LoopAnchor* anchor_;
+  std::uint64_t loop_number_;
   Destroy destroy_;
   detail::WaitNode* first_waiter_ = nullptr;
   detail::WaitNode* last_waiter_ = nullptr;
   std::exception_ptr exception_;
   std::string cancel_message_;
   std::source_location created_at_;
+  std::uint32_t last_callback_ = 0;
   mutable std::uint32_t references_ = 0;
   detail::FutureStatus status_ = detail::FutureStatus::pending;
   mutable bool exception_unseen_ = false;

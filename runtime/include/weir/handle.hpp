@@ -20,6 +20,8 @@ using Duration = std::chrono::steady_clock::duration;
 namespace detail {
 
 struct TimerSlot;
+struct LoopAccess;
+class SleepAwaiter;
 
 // How a handle finds its loop, or learns that it is gone. Anchors are recycled and never freed, so that a handle may outlive its
 // loop at no cost: it compares the number of the loop that made it.
@@ -115,6 +117,10 @@ class WEIR_API TimerHandle {
 
  private:
   friend class EventLoop;
+  friend struct detail::LoopAccess;
+  friend class detail::SleepAwaiter;
+  // False when it has run or was cancelled before.
+  bool cancel_if_pending() noexcept;
   TimerHandle(detail::LoopAnchor* anchor, std::uint64_t loop_number, detail::TimerSlot* slot, std::uint64_t id, TimePoint when) noexcept
       : anchor_(anchor), loop_number_(loop_number), slot_(slot), id_(id), when_(when) {}
   EventLoop* loop() const noexcept;

@@ -19,6 +19,7 @@ namespace weir::inline WEIR_ABI {
 struct RunOptions {
   std::optional<bool> debug = {};                          // unset: as the environment says
   std::unique_ptr<EventLoop> (*loop_factory)() = nullptr;  // null: new_event_loop
+  Duration executor_timeout = std::chrono::minutes(5);     // how long close() waits for jobs of the default executor
 };
 
 // Runs several coroutines one after another on one loop, in one context. The loop is made at the first use. While the main task runs
@@ -53,7 +54,7 @@ class WEIR_API Runner {
   void begin();
   void run_main(TaskBase& task);
   void ensure_loop();
-  void cancel_all_tasks();
+  void cancel_all_tasks(EventLoop& loop);
 
   RunOptions options_;
   std::unique_ptr<EventLoop> loop_;

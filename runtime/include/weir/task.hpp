@@ -24,19 +24,19 @@ class TaskState final : public ResultState<TaskBase, T> {
  public:
   TaskState(EventLoop& loop, Coro<T> coro, std::source_location where)
       : ResultState<TaskBase, T>(
-            loop, [](FutureBase& self) noexcept { delete_block(static_cast<TaskState*>(&static_cast<TaskBase&>(self))); }, &coro_done,
+            loop, [](FutureBase& self) noexcept { delete_block(static_cast<TaskState*>(&static_cast<TaskBase&>(self))); }, &collect,
             where),
         coro_(coro.take()) {
     this->set_root(coro_, coro_.promise());
   }
 
  private:
-  static void coro_done(TaskBase& base) noexcept {
+  static bool collect(TaskBase& base, std::exception_ptr& exception) noexcept {
     auto& self = static_cast<TaskState&>(base);
     CoroPromise<T>& promise = self.coro_.promise();
-    if (promise.exception()) {
-      self.finish_exception(promise.exception(), promise.is_cancellation());
-      return;
+    exception = promise.exception();
+    if (exception) {
+      return promise.is_cancellation();
     }
     try {
       if constexpr (std::is_void_v<T>) {
@@ -45,10 +45,9 @@ class TaskState final : public ResultState<TaskBase, T> {
         self.value.emplace(promise.take_value());
       }
     } catch (...) {
-      self.finish_exception(std::current_exception(), false);
-      return;
+      exception = std::current_exception();
     }
-    self.finish_value();
+    return false;
   }
 
   std::coroutine_handle<CoroPromise<T>> coro_;
@@ -77,16 +76,49 @@ class Task : public Future<T> {
   explicit Task(Ref<FutureBase> state) noexcept : Future<T>(std::move(state)) {}
 };
 
+namespace detail {
+
+// co_await of an AnyCoro, inside a task factory's wrapper.
+class WEIR_API AnyCoroAwaiter : public AwaiterBase {
+ public:
+  AnyCoroAwaiter(TaskBase& task, std::coroutine_handle<> frame, PromiseBase& promise) noexcept
+      : task_(&task), frame_(frame), promise_(&promise) {}
+  AnyCoroAwaiter(const AnyCoroAwaiter&) = delete;
+  ~AnyCoroAwaiter();
+
+  bool await_ready() const noexcept { return false; }
+  template <std::derived_from<PromiseBase> P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> parent) noexcept {
+    promise_->parent = &parent.promise();
+    promise_->continuation = parent;
+    promise_->owner_slot = &frame_;
+    return frame_;
+  }
+  // Rethrows what the coroutine threw; its value goes to the task.
+  void await_resume();
+
+ private:
+  TaskBase* task_;
+  std::coroutine_handle<> frame_;
+  PromiseBase* promise_;
+};
+
+}  // namespace detail
+
 // A coroutine of any result type on its way to becoming a task: what a task factory gets. Move-only.
 class WEIR_API AnyCoro {
  public:
-  AnyCoro(AnyCoro&&) noexcept = default;
-  AnyCoro& operator=(AnyCoro&&) noexcept = default;
+  AnyCoro(AnyCoro&& other) noexcept
+      : task_(std::move(other.task_)), frame_(std::exchange(other.frame_, nullptr)), promise_(other.promise_) {}
+  AnyCoro& operator=(AnyCoro&&) = delete;
   ~AnyCoro();
+
+  // Inside a wrapper: co_await runs the coroutine and rethrows what it throws. Throws RuntimeError when called twice, or outside a wrapper.
+  detail::AnyCoroAwaiter run();
 
   // Makes the task, as the default factory does, and returns it. Throws RuntimeError when called twice.
   Ref<TaskBase> create_task(TaskOptions options = {}) &&;
-  // Makes the task run `wrapper(coro)` instead, in which `co_await std::move(coro)` runs the original; its outcome is
+  // Makes the task run `wrapper(coro)` instead, in which `co_await coro.run()` runs the original; its outcome is
   // the task's. A wrapper that ends without awaiting it makes the task fail with RuntimeError; one that throws, with that exception.
   Ref<TaskBase> create_task_wrapped(detail::UniqueFunction<Coro<void>(AnyCoro)> wrapper, TaskOptions options = {}) &&;
   // The loop that the task will belong to.
@@ -96,10 +128,15 @@ class WEIR_API AnyCoro {
 
  private:
   friend class EventLoop;
-  friend struct detail::LoopAccess;
-  explicit AnyCoro(Ref<TaskBase> prepared) noexcept : prepared_(std::move(prepared)) {}
+  explicit AnyCoro(Ref<TaskBase> task) noexcept : task_(std::move(task)) {}
+  Ref<TaskBase> take_task(const char* call);
 
-  Ref<TaskBase> prepared_;
+  Ref<TaskBase> task_;             // not started; null in a wrapper and once it is made
+  std::coroutine_handle<> frame_;  // in a wrapper: the coroutine
+  detail::PromiseBase* promise_ = nullptr;
 };
+
+// A task factory that starts every task eagerly (asyncio.eager_task_factory).
+WEIR_API Ref<TaskBase> eager_task_factory(EventLoop& loop, AnyCoro coro, const TaskOptions& options);
 
 }  // namespace weir::inline WEIR_ABI

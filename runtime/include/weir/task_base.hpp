@@ -31,9 +31,11 @@ struct AwaiterBase {};
 struct CancelHook {
   // Asks for cancellation; true when the awaitable will wake the task by itself. Does not wake it before returning.
   using Cancel = bool (*)(CancelHook& hook, std::string_view message) noexcept;
-  CancelHook(Cancel cancel_function, const char* kind) noexcept : cancel(cancel_function), awaits(kind) {}
+  CancelHook(Cancel cancel_function, const char* kind, TaskBase* task = nullptr) noexcept
+      : cancel(cancel_function), awaits(kind), awaited_task(task) {}
   Cancel cancel;
   const char* awaits;
+  TaskBase* awaited_task;  // when that is what is awaited: a cancellation walks down a chain of tasks without recursion
 };
 
 // The part of a coroutine's promise that does not depend on its result.
@@ -67,6 +69,8 @@ class WEIR_API TaskBase : public FutureBase {
   const Context& get_context() const noexcept { return context_; }
   // The source locations of its suspended coroutines, innermost first (Task.get_stack). Empty when it is running or done.
   std::vector<std::source_location> get_stack() const;
+  // Its outermost coroutine, to tell it by; null when it is done (Task.get_coro).
+  std::coroutine_handle<> get_coro() const noexcept { return root_; }
   // A word for what it waits for: "future", "sleep", "sock_recv"…; empty when it is not suspended in a co_await.
   std::string_view awaiting() const noexcept;
 
@@ -92,16 +96,19 @@ class WEIR_API TaskBase : public FutureBase {
     }
   }
   bool must_cancel() const noexcept { return must_cancel_; }
-  // The outermost coroutine has reached its end.
-  void root_done() noexcept { on_root_done_(*this); }
+  // The outermost coroutine has reached its end; step() does the rest once it is off the stack.
+  void root_done() noexcept { root_finished_ = true; }
+  // The original coroutine has ended inside a task factory's wrapper: keeps its outcome, and rethrows its exception.
+  void inner_done();
 
  protected:
-  using RootDone = void (*)(TaskBase&) noexcept;
+  // Moves the outcome out of the finished coroutine: the value to its place, or the exception into `exception`. True for a cancellation.
+  using Collect = bool (*)(TaskBase&, std::exception_ptr& exception) noexcept;
   friend class EventLoop;
   friend class AnyCoro;
   friend struct detail::LoopAccess;
 
-  TaskBase(EventLoop& loop, Destroy destroy, RootDone on_root_done, std::source_location where) noexcept;
+  TaskBase(EventLoop& loop, Destroy destroy, Collect collect, std::source_location where) noexcept;
   ~TaskBase();
 
   void set_root(std::coroutine_handle<> root, detail::PromiseBase& promise) noexcept {
@@ -114,14 +121,13 @@ class WEIR_API TaskBase : public FutureBase {
   void start(const TaskOptions& options);
   void pass_on_cancel() noexcept;
   [[noreturn]] void throw_cancelled();
-  // Ends it: leaves the loop's list of tasks, then completes the future.
-  void finish_value() noexcept;
-  void finish_exception(std::exception_ptr exception, bool is_cancellation) noexcept;
+  void finish() noexcept;
+  bool collect_wrapped(std::exception_ptr& exception) noexcept;
   void leave_loop() noexcept;
   // Destroys the suspended coroutines, innermost first, without resuming any.
   void destroy_frames() noexcept;
 
-  RootDone on_root_done_;
+  Collect collect_;
   std::coroutine_handle<> root_;          // the outermost coroutine; owned
   std::coroutine_handle<> resume_point_;  // the innermost one, while suspended
   detail::PromiseBase* innermost_ = nullptr;
@@ -135,6 +141,10 @@ class WEIR_API TaskBase : public FutureBase {
   bool must_cancel_ = false;
   bool listed_ = false;
   bool started_ = false;
+  bool root_finished_ = false;
+  bool wrapped_ = false;            // the outermost coroutine is a task factory's wrapper
+  bool inner_collected_ = false;    // in which the original one has ended
+  bool inner_cancelled_ = false;
 };
 
 }  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,308 @@
+// The turn of the loop, running, stopping and closing. runtime/README.md tells the turn phase by phase.
+#include "runtime/loop_access.hpp"
+#include "runtime/inbox.hpp"
+#include "runtime/loop_debug.hpp"
+#include "runtime/loop_resource.hpp"
+#include "runtime/running.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/timer_heap.hpp"
+
+#include <weir/event_loop.hpp>
+#include <weir/executor.hpp>
+
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace weir::inline WEIR_ABI {
+
+namespace {
+
+// Anchors that are free for new loops. They are never given back, so that a handle may look at its own at any time.
+class Anchors {
+ public:
+  detail::LoopAnchor* acquire(EventLoop& loop) {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) {
+      free_.push_back(new detail::LoopAnchor);
+    }
+    detail::LoopAnchor* anchor = free_.back();
+    free_.pop_back();
+    anchor->loop = &loop;
+    anchor->loop_number.store(++last_number_, std::memory_order_relaxed);
+    return anchor;
+  }
+  void release(detail::LoopAnchor* anchor) {
+    const std::lock_guard lock(mutex_);
+    anchor->loop_number.store(0, std::memory_order_relaxed);
+    free_.push_back(anchor);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<detail::LoopAnchor*> free_;
+  std::uint64_t last_number_ = 0;
+};
+
+Anchors& anchors() {
+  static Anchors* const instance = new Anchors;  // outlives every static that owns a loop
+  return *instance;
+}
+
+bool debug_from_environment() noexcept {
+  const char* value = std::getenv("WEIR_DEBUG");
+  return value != nullptr && *value != '\0' && std::string_view(value) != "0";
+}
+
+}  // namespace
+
+namespace detail {
+
+EventLoop*& running_loop_slot() noexcept {
+  static constinit thread_local EventLoop* running = nullptr;
+  return running;
+}
+
+EventLoop& running_loop_for(const char* call) {
+  if (EventLoop* loop = running_loop_slot()) {
+    return *loop;
+  }
+  throw RuntimeError(std::string(call) + ": no running event loop");
+}
+
+bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_await_budget(loop); }
+
+void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call) {
+  if (wanted != nullptr && wanted != &actual) {
+    throw std::invalid_argument(std::string(call) + ": the future belongs to a different loop than the one given");
+  }
+}
+
+LoopResource::LoopResource(EventLoop& owner, Closing closing) noexcept : loop(&owner), on_loop_close(closing) {
+  LoopResource*& first = LoopAccess::first_resource(owner);
+  next = first;
+  if (first != nullptr) {
+    first->previous = this;
+  }
+  first = this;
+  listed = true;
+}
+
+void LoopResource::leave() noexcept {
+  if (!std::exchange(listed, false)) {
+    return;
+  }
+  (previous != nullptr ? previous->next : LoopAccess::first_resource(*loop)) = next;
+  if (next != nullptr) {
+    next->previous = previous;
+  }
+}
+
+}  // namespace detail
+
+EventLoop::EventLoop()
+    : backend_(std::make_unique<detail::BackendHolder>(ready_)),
+      timers_(std::make_unique<detail::TimerHeap>(*this)),
+      inbox_(std::make_shared<detail::Inbox>(backend_->backend)),
+      debugging_(std::make_unique<detail::LoopDebug>()) {
+  anchor_ = anchors().acquire(*this);
+  number_ = anchor_->loop_number.load(std::memory_order_relaxed);
+  set_debug(debug_from_environment());
+}
+
+EventLoop::~EventLoop() {
+  close();
+  anchors().release(anchor_);
+}
+
+// --- The turn --------------------------------------------------------------------------------------------------------
+
+TimePoint EventLoop::prepare() {
+  inbox_->take(ready_);
+  if (signals_ != nullptr) {
+    signals_->queue_pending(ready_);
+  }
+  if (stopping_ || !ready_.empty()) {
+    return TimePoint::min();
+  }
+  if (!inbox_->prepare_sleep()) {
+    inbox_->take(ready_);
+    return TimePoint::min();
+  }
+  return timers_->next_deadline();
+}
+
+void EventLoop::collect(TimePoint deadline) {
+  backend_->backend.poll(deadline);
+  if (deadline != TimePoint::min()) {
+    inbox_->woke();
+    inbox_->take(ready_);
+  }
+}
+
+void EventLoop::run() {
+  if (!timers_->empty()) {
+    timers_->queue_due(backend_->backend.now(), ready_);
+  }
+  run_batch(ready_.size());
+}
+
+// What the batch schedules is for the next turn.
+void EventLoop::run_batch(std::size_t count) {
+  while (count != 0) {
+    try {
+      do {
+        --count;
+        detail::ReadyItem item = ready_.pop();
+        if (debug_) [[unlikely]] {
+          run_debugged(item);
+        } else {
+          item.function(item, detail::ReadyAction::run);
+        }
+        if (!detail::ContextAccess::empty(callback_context_)) [[unlikely]] {
+          callback_context_ = Context();
+        }
+      } while (count != 0);
+    } catch (const KeyboardInterrupt&) {
+      callback_context_ = Context();
+      throw;
+    } catch (...) {
+      callback_context_ = Context();
+      report_callback_exception();
+    }
+  }
+}
+
+// --- Running and stopping --------------------------------------------------------------------------------------------
+
+void EventLoop::check_open(const char* call) const {
+  if (closed_ || closing_) {
+    throw RuntimeError(std::string(call) + ": the loop is closed");
+  }
+}
+
+void EventLoop::check_can_run(const char* call) const {
+  check_open(call);
+  if (is_running()) {
+    throw RuntimeError(std::string(call) + ": this event loop is already running");
+  }
+  if (detail::running_loop_slot() != nullptr) {
+    throw RuntimeError(std::string(call) + ": another event loop is running in this thread");
+  }
+}
+
+void EventLoop::run_forever() {
+  check_can_run("run_forever");
+  struct Running {
+    EventLoop& loop;
+    detail::ContextScope scope;
+    explicit Running(EventLoop& running) : loop(running), scope(running.callback_context_) {
+      detail::running_loop_slot() = &loop;
+      loop.running_.store(true, std::memory_order_relaxed);
+    }
+    ~Running() {
+      loop.stopping_ = false;
+      loop.running_.store(false, std::memory_order_relaxed);
+      detail::running_loop_slot() = nullptr;
+    }
+  } const running(*this);
+  do {
+    collect(prepare());
+    run();
+  } while (!stopping_);
+}
+
+void EventLoop::run_until_done(FutureBase& future) {
+  check_can_run("run_until_complete");
+  detail::check_same_loop(future.get_loop(), this, "run_until_complete");
+  const Ref<FutureBase> keep(&future);
+  const DoneCallbackToken token = future.add_callback([this] { stop(); }, {});
+  try {
+    run_forever();
+  } catch (...) {
+    future.remove_done_callback(token);
+    throw;
+  }
+  future.remove_done_callback(token);
+  if (!future.done()) {
+    throw RuntimeError("run_until_complete: the event loop stopped before the future completed");
+  }
+}
+
+TimePoint EventLoop::time() const noexcept { return backend_ != nullptr ? backend_->backend.now() : TimePoint(); }
+
+void EventLoop::set_busy_poll(Duration duration) {
+  check_open("set_busy_poll");
+  if (duration.count() < 0) {
+    throw std::invalid_argument("set_busy_poll: the duration is negative");
+  }
+  busy_poll_ = duration;
+  backend_->backend.set_busy_poll(duration);
+}
+
+Duration EventLoop::busy_poll() const noexcept { return busy_poll_; }
+
+LoopRemote EventLoop::remote() const noexcept { return LoopRemote(inbox_); }
+
+// --- Closing ---------------------------------------------------------------------------------------------------------
+
+void EventLoop::close() {
+  if (closed_ || closing_) {
+    return;
+  }
+  if (is_running()) {
+    throw RuntimeError("close: cannot close a running event loop");
+  }
+  closing_ = true;
+  update_care();
+  signals_.reset();
+  inbox_->close();
+  backend_->backend.close_all();
+  drop_callbacks();
+  destroy_tasks();
+  while (first_resource_ != nullptr) {
+    detail::LoopResource& resource = *first_resource_;
+    resource.leave();
+    resource.on_loop_close(resource);
+  }
+  net_.reset();
+  timers_->clear();
+  drop_callbacks();
+  if (std::shared_ptr<Executor> executor = std::move(default_executor_)) {
+    executor->shutdown(false);
+  }
+  backend_->backend.close_all();
+  backend_.reset();
+  task_factory_ = nullptr;
+  exception_handler_ = nullptr;
+  closed_ = true;
+  closing_ = false;
+  update_care();
+}
+
+void EventLoop::drop_callbacks() noexcept {
+  while (!ready_.empty()) {
+    detail::ReadyItem item = ready_.pop();
+    item.function(item, detail::ReadyAction::drop);
+  }
+}
+
+// One after another from the loop's list, never one inside the other: a frame that holds the last handle of another task
+// only drops a reference, because the list holds one too.
+void EventLoop::destroy_tasks() noexcept {
+  while (first_task_ != nullptr) {
+    const Ref<TaskBase> task(first_task_);
+    task->leave_loop();
+    ExceptionContext context;
+    context.message = "Task was destroyed but it is pending: " + task->describe();
+    context.task = task.get();
+    context.future = task.get();
+    context.source_location = task->created_at();
+    call_exception_handler(context);
+    task->destroy_frames();
+  }
+}
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,51 @@
+// Signals of a loop. A handler sets a bit and wakes; what is to be done about it runs on the loop.
+#pragma once
+
+#include "backends/chosen.hpp"
+
+#include <weir/config.hpp>
+#include <weir/detail/callback.hpp>
+#include <weir/detail/ready_queue.hpp>
+#include <weir/fwd.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// What the process's signal handler knows of one loop. Entered in a process-wide table while it exists.
+struct SignalState {
+  // Throws RuntimeError when the table is full.
+  explicit SignalState(Backend& loop_backend);
+  SignalState(const SignalState&) = delete;
+  SignalState& operator=(const SignalState&) = delete;
+  ~SignalState();
+
+  // Queues the callbacks of the signals that came since the last call.
+  void queue_pending(ReadyQueue& ready) {
+    if (pending.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+      queue_slowly(ready);
+    }
+  }
+  void queue_slowly(ReadyQueue& ready);
+
+  Backend& backend;
+  std::atomic<std::uint64_t> pending{0};  // bit n: signal n
+  Callback on_interrupt;
+};
+
+// While it exists, SIGINT calls `on_interrupt` on the loop instead of ending the process. It installs nothing when this is not the process's
+// main thread, when SIGINT is handled or ignored already, or when the system refuses.
+class InterruptWatch {
+ public:
+  InterruptWatch(EventLoop& loop, Callback on_interrupt);
+  InterruptWatch(const InterruptWatch&) = delete;
+  InterruptWatch& operator=(const InterruptWatch&) = delete;
+  ~InterruptWatch();
+
+ private:
+  EventLoop& loop_;
+  bool installed_ = false;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,130 @@
+#include "runtime/loop_access.hpp"
+#include "runtime/signals.hpp"
+
+#include <weir/event_loop.hpp>
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
+#include <array>
+#include <cerrno>
+#include <thread>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+// The process-wide table. The handler may run on any thread at any time, so it only reads atomics; who leaves the table waits
+// until no handler is inside.
+constinit std::array<std::atomic<SignalState*>, 64> watching_loops{};
+constinit std::atomic<int> handlers_inside{0};
+
+extern "C" void weir_on_signal(int number) {
+  const int saved_errno = errno;
+  handlers_inside.fetch_add(1, std::memory_order_seq_cst);
+  for (std::atomic<SignalState*>& slot : watching_loops) {
+    if (SignalState* state = slot.load(std::memory_order_seq_cst)) {
+      state->pending.fetch_or(std::uint64_t{1} << number, std::memory_order_relaxed);
+      state->backend.wake();
+    }
+  }
+  handlers_inside.fetch_sub(1, std::memory_order_seq_cst);
+  errno = saved_errno;
+}
+
+bool on_main_thread() noexcept {
+#if defined(__linux__)
+  return static_cast<pid_t>(::syscall(SYS_gettid)) == ::getpid();
+#else
+  return ::pthread_main_np() != 0;
+#endif
+}
+
+bool install_interrupt_handler() noexcept {
+  struct sigaction current {};
+  if (::sigaction(SIGINT, nullptr, &current) != 0 || (current.sa_flags & SA_SIGINFO) != 0 || current.sa_handler != SIG_DFL) {
+    return false;
+  }
+  struct sigaction ours {};
+  ours.sa_handler = &weir_on_signal;
+  ours.sa_flags = SA_RESTART;
+  ::sigfillset(&ours.sa_mask);
+  return ::sigaction(SIGINT, &ours, nullptr) == 0;
+}
+
+void restore_interrupt_handler() noexcept {
+  struct sigaction current {};
+  if (::sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == &weir_on_signal) {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    ::sigaction(SIGINT, &standard, nullptr);
+  }
+}
+
+}  // namespace
+
+SignalState::SignalState(Backend& loop_backend) : backend(loop_backend) {
+  for (std::atomic<SignalState*>& slot : watching_loops) {
+    SignalState* expected = nullptr;
+    if (slot.compare_exchange_strong(expected, this)) {
+      return;
+    }
+  }
+  throw RuntimeError("too many loops watch signals in this process");
+}
+
+SignalState::~SignalState() {
+  for (std::atomic<SignalState*>& slot : watching_loops) {
+    SignalState* expected = this;
+    slot.compare_exchange_strong(expected, nullptr);
+  }
+  while (handlers_inside.load(std::memory_order_seq_cst) != 0) {
+    std::this_thread::yield();
+  }
+}
+
+void SignalState::queue_slowly(ReadyQueue& ready) {
+  const std::uint64_t signals = pending.exchange(0, std::memory_order_relaxed);
+  if ((signals >> SIGINT & 1) != 0) {
+    ready.push(
+        [](ReadyItem& item, ReadyAction action) {
+          auto* loop_signals = static_cast<SignalState*>(item.object);
+          if (action == ReadyAction::run && loop_signals->on_interrupt) {
+            loop_signals->on_interrupt();
+          }
+        },
+        this);
+  }
+}
+
+InterruptWatch::InterruptWatch(EventLoop& loop, Callback on_interrupt) : loop_(loop) {
+  if (!on_main_thread()) {
+    return;
+  }
+  std::unique_ptr<SignalState>& state = LoopAccess::signals(loop);
+  if (state == nullptr) {
+    state = std::make_unique<SignalState>(LoopAccess::backend(loop));
+  }
+  installed_ = install_interrupt_handler();
+  if (installed_) {
+    state->pending.store(0, std::memory_order_relaxed);
+    state->on_interrupt = std::move(on_interrupt);
+  }
+}
+
+// The state itself stays until the loop closes: an item of its may still be queued.
+InterruptWatch::~InterruptWatch() {
+  if (installed_) {
+    restore_interrupt_handler();
+    if (LoopAccess::signals(loop_) != nullptr) {
+      LoopAccess::signals(loop_)->on_interrupt.reset();
+    }
+  }
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,113 @@
+#include <weir/exceptions.hpp>
+#include <weir/executor.hpp>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__linux__)
+#include <pthread.h>
+#endif
+
+namespace weir::inline WEIR_ABI {
+
+Executor::~Executor() = default;
+
+// Shared with the threads, so that a pool that was shut down without waiting may be destroyed before they end.
+struct ThreadPoolExecutor::State {
+  std::mutex mutex;
+  std::condition_variable work;
+  std::deque<Job> jobs;
+  std::vector<std::thread> threads;
+  std::size_t idle = 0;
+  std::size_t max_workers = 0;
+  bool stopping = false;
+  bool waits_at_end = true;
+  std::string name_prefix;
+
+  void run_worker() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      ++idle;
+      work.wait(lock, [this] { return stopping || !jobs.empty(); });
+      --idle;
+      if (jobs.empty()) {
+        return;
+      }
+      Job job = std::move(jobs.front());
+      jobs.pop_front();
+      lock.unlock();
+      job();
+      job.reset();
+      lock.lock();
+    }
+  }
+};
+
+ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options) : state_(std::make_shared<State>()) {
+  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  state_->max_workers = options.max_workers != 0 ? options.max_workers : std::min<std::size_t>(32, processors + 4);
+  state_->name_prefix = options.thread_name_prefix;
+}
+
+ThreadPoolExecutor::~ThreadPoolExecutor() { shutdown(state_->waits_at_end); }
+
+void ThreadPoolExecutor::submit(Job job) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->stopping) {
+    throw RuntimeError("ThreadPoolExecutor::submit: cannot schedule new jobs after shutdown");
+  }
+  state_->jobs.push_back(std::move(job));
+  if (state_->idle >= state_->jobs.size() || state_->threads.size() >= state_->max_workers) {
+    state_->work.notify_one();
+    return;
+  }
+  try {
+    state_->threads.emplace_back([state = state_] { state->run_worker(); });
+  } catch (...) {
+    if (state_->threads.empty()) {
+      state_->jobs.pop_back();
+      throw;
+    }
+    return;  // the threads there are will take it
+  }
+#if defined(__linux__)
+  // The kernel keeps 15 bytes of a name.
+  const std::string name = (state_->name_prefix + "_" + std::to_string(state_->threads.size() - 1)).substr(0, 15);
+  pthread_setname_np(state_->threads.back().native_handle(), name.c_str());
+#endif
+}
+
+void ThreadPoolExecutor::shutdown(bool wait, bool cancel_queued) {
+  std::deque<Job> dropped;
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+    state_->waits_at_end = wait && state_->waits_at_end;
+    if (cancel_queued) {
+      dropped.swap(state_->jobs);
+    }
+    threads.swap(state_->threads);
+    state_->work.notify_all();
+  }
+  for (std::thread& thread : threads) {
+    if (wait) {
+      thread.join();
+    } else {
+      thread.detach();
+    }
+  }
+}
+
+std::size_t ThreadPoolExecutor::worker_count() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->threads.size();
+}
+
+}  // namespace weir::inline WEIR_ABI
