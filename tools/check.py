@@ -238,6 +238,12 @@ SANITIZERS = {
 }
 
 
+def with_symbols(options):
+    """Debian's clang looks for a symbolizer by a name that Debian does not install."""
+    symbolizer = shutil.which('llvm-symbolizer-19')
+    return {name: f'{value}:external_symbolizer_path={symbolizer}' if symbolizer else value for name, value in options.items()}
+
+
 def sanitize():
     check = Check()
     compiler = {'CXX': f'ccache {CLANG}' if shutil.which('ccache') else CLANG}
@@ -247,8 +253,7 @@ def sanitize():
         options = ['-Dbuildtype=debug', '-Doptimization=1', f'-Db_sanitize={kind}', '-Db_lundef=false', '-Dtools=auto']
         if check.phase(f'{name}: configure', configure(build, options, compiler)):
             if check.phase(f'{name}: build', build_all(build)):
-                symbols = {'ASAN_SYMBOLIZER_PATH': shutil.which('llvm-symbolizer-19') or ''}
-                check.phase(f'{name}: tests', check_tests(check, build, ['--timeout-multiplier', '5'], {**env, **symbols}))
+                check.phase(f'{name}: tests', check_tests(check, build, ['--timeout-multiplier', '5'], with_symbols(env)))
     return check.finish()
 
 
