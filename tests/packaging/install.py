@@ -38,7 +38,7 @@ if cases.check('install', installed.ok, installed.output):
             cases.check('and runs', ran.ok and said in ran.output, ran.output)
 
     if shutil.which('cmake') is None:
-        cases.skip('packaging/install find_package', 'cmake')
+        cases.skip('packaging/install:find_package', 'cmake')
     else:
         project = work / 'cmake'
         project.mkdir()
