@@ -131,7 +131,7 @@ def functions(code):
             continue
         head = re.split(r'[;{}]', code[:match.start()][-400:])[-1]
         head = re.sub(r'#[^\n]*', '', head)
-        if ')' not in head or re.match(r'\s*(namespace|enum|(class|struct|union)\s[^()]*$)', head):
+        if ')' not in head or re.match(r'\s*(template\s*<.*>\s*)?(namespace|enum|class|struct|union)\b', head, re.DOTALL):
             continue
         end = closing_brace(code, match.start())
         yield line_of(code, match.start()), line_of(code, end) - line_of(code, match.start()) + 1
@@ -158,10 +158,12 @@ def check_cpp(path, text):
         if length > FUNCTION_LINES:
             yield number, 'function-length', f'{length} lines, and {FUNCTION_LINES} is the limit: split it'
     for match in OPTIONS_STRUCT.finditer(code):
-        body = code[match.end():closing_brace(code, match.end() - 1)]
-        for owner in OWNING.finditer(body):
-            yield (line_of(code, match.end() + owner.start()), 'options',
-                   f'{match.group(1)} holds {owner.group()}: options are trivially destructible (string_view, span, pointers, numbers)')
+        for member in re.compile(r'[^;]+;').finditer(code, match.end(), closing_brace(code, match.end() - 1)):
+            owner = OWNING.search(member.group())
+            # A pointer to one, a view of some, or a function that gives one is no owner.
+            if owner and not re.search(r'\*|&|\bspan\s*<', member.group()):
+                yield (line_of(code, member.start() + owner.start()), 'options',
+                       f'{match.group(1)} holds {owner.group()}: options are trivially destructible (string_view, span, pointers)')
     for number, line in enumerate(raw_lines, 1):
         if len(line) > COLUMNS:
             yield number, 'columns', f'{len(line)} columns, and {COLUMNS} is the limit'

@@ -20,7 +20,8 @@ shutil.copytree(source / 'tests' / 'packaging' / 'tidy_canary', work)
 (work / 'runtime' / 'long.cpp').write_text(
     '// Too long. expect: dead-file\n' + '\n' * 599 + '// Here. expect: file-length\n'
     'void longer_than_allowed(int a,\n    int b) {  // expect: function-length\n' + '  step();\n' * 69 + '}\n'
-    'class C {\n  void just_short_enough() {\n' + '    step();\n' * 68 + '  }\n};\n')
+    'class C {\n  void just_short_enough() {\n' + '    step();\n' * 68 + '  }\n};\n'
+    'template <class R>\nclass Long<R()> {\n' + '  int member;\n' * 80 + '};\n')
 (work / 'runtime' / 'include' / 'weir' / 'long.hpp').write_text(
     '// Too long.\n#pragma once\n' + '\n' * 298 + '// Here. expect: file-length\n')
 

@@ -13,7 +13,9 @@ struct WEIR_API BadOptions {
 
 struct GoodOptions {
   std::string_view name;
-  std::span<const int> more;
+  std::span<const std::string> more;
+  const std::string* text = nullptr;
+  std::unique_ptr<int> (*make)() = nullptr;
 };
 
 struct Other {
