@@ -187,6 +187,10 @@ def changed_files():
 def check_clang_tidy(build, seconds):
     """Looks at each changed source once, and at changed headers through them; library before tests, until the time is over."""
     def work():
+        _, complaint = run('clang-tidy-19', '--verify-config', quiet=True)
+        if 'warning' in complaint:
+            print(complaint)
+            return False, '.clang-tidy names what clang-tidy does not know'
         entries = {}
         for entry in json.loads((ROOT / build / 'compile_commands.json').read_text()):
             path = os.path.relpath(os.path.join(entry['directory'], entry['file']), ROOT)
