@@ -264,7 +264,7 @@ def sanitize():
     for name, (kind, env) in SANITIZERS.items():
         build = f'build/{name}'
         # -O1: at -O2 clang optimises some uses after free away.
-        options = ['-Dbuildtype=debug', '-Doptimization=1', f'-Db_sanitize={kind}', '-Db_lundef=false', '-Dtools=auto']
+        options = ['-Ddebug=true', '-Doptimization=1', f'-Db_sanitize={kind}', '-Db_lundef=false']
         if check.phase(f'{name}: configure', configure(build, options, compiler)):
             if check.phase(f'{name}: build', build_all(build)):
                 check.phase(f'{name}: tests', check_tests(check, build, ['--timeout-multiplier', '5'], with_symbols(env)))
