@@ -38,7 +38,7 @@ if cases.check('install', installed.ok, installed.output):
             cases.check('and runs', ran.ok and said in ran.output, ran.output)
 
     if shutil.which('cmake') is None:
-        cases.skip('packaging/install find_package', 'cmake')
+        cases.skip('packaging/install:find_package', 'cmake')
     else:
         project = work / 'cmake'
         project.mkdir()
@@ -49,7 +49,7 @@ if cases.check('install', installed.ok, installed.output):
             f'add_executable(consumer {source})\n'
             'target_link_libraries(consumer PRIVATE weir::weir)\n'
             'file(WRITE ${CMAKE_BINARY_DIR}/backend "${weir_BACKEND}")\n')
-        made = run('cmake', '-S', project, '-B', project / 'build', f'-DCMAKE_CXX_COMPILER={compiler[-1]}',
+        made = run('cmake', '-G', 'Ninja', '-S', project, '-B', project / 'build', f'-DCMAKE_CXX_COMPILER={compiler[-1]}',
                    f'-Dweir_DIR={root / libdir}/cmake/weir')
         if cases.check('CMake finds weir', made.ok, made.output):
             cases.check('and its backend', (project / 'build' / 'backend').read_text() == backend)
@@ -59,6 +59,7 @@ if cases.check('install', installed.ok, installed.output):
                 cases.check('and runs', ran.ok and said in ran.output, ran.output)
         (project / 'CMakeLists.txt').write_text(
             'cmake_minimum_required(VERSION 3.20)\nproject(consumer LANGUAGES CXX)\nfind_package(weir 99.0 REQUIRED)\n')
-        refused = run('cmake', '-S', project, '-B', project / 'refused', f'-Dweir_DIR={root / libdir}/cmake/weir')
+        refused = run('cmake', '-G', 'Ninja', '-S', project, '-B', project / 'refused', f'-DCMAKE_CXX_COMPILER={compiler[-1]}',
+                      f'-Dweir_DIR={root / libdir}/cmake/weir')
         cases.check('CMake refuses another version', not refused.ok and 'version' in refused.output, refused.output)
 cases.finish()

@@ -1,0 +1,2 @@
+// What the poller beside it includes.
+#pragma once

@@ -1,0 +1,2 @@
+// A header that nobody includes. expect: dead-file
+#pragma once

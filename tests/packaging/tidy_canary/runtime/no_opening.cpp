@@ -1,0 +1,1 @@
+#include "runtime/unused.hpp" // expect: opening, dead-file

@@ -1,0 +1,1 @@
+// A header without its guard, included by the file before. expect: pragma-once

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""What tools/check and tools/conformance.py make of a test run: counts, skips, and the table; and how they refuse bad usage.
+
+Usage: tools.py SOURCE_ROOT WORK_DIR
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+from packaging import Cases, run
+
+source, work = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(source / 'tools'))
+import check  # noqa: E402
+import conformance  # noqa: E402
+
+cases = Cases('packaging/tools', 'all')
+
+for command in (['tools/check', '--bogus'], ['tools/check', '--compiler'], ['tools/check', '--compiler=tcc'],
+                ['tools/setup', 'everything'], ['tools/tidy.py', '--root']):
+    done = run(source / command[0], *command[1:])
+    cases.check(f'{" ".join(command)}: one line and status 2', done.code == 2 and len(done.output.splitlines()) == 2, done.output)
+
+
+def log_of(*tests):
+    """A build directory whose last run said this; each test is (name, result, output, names of its cases)."""
+    shutil.rmtree(work, ignore_errors=True)
+    (work / 'meson-logs').mkdir(parents=True)
+    lines = []
+    for number, (name, result, output, listed) in enumerate(tests):
+        program = work / f'{number}_test'
+        program.write_text('#!/bin/sh\n' + ''.join(f"echo '{one}'\n" for one in listed))
+        program.chmod(0o755)
+        lines.append(json.dumps({'name': f'weir:sim / {name}', 'result': result, 'stdout': output, 'command': [str(program)]}))
+    (work / 'meson-logs' / 'testlog.json').write_text('\n'.join(lines) + '\n')
+    return work
+
+
+total, suites, skips, nameless = check.count(log_of(
+    ('runtime/a.sim', 'OK', 'weir-skip: LOOP-022 wall_clock\nweir-tests: runtime/a sim passed=5 failed=0 skipped=1\n', []),
+    ('runtime/b.sim', 'FAIL', 'weir-tests: runtime/b sim passed=3 failed=2 skipped=0\n', []),
+    ('runtime/died.sim', 'FAIL', 'Segmentation fault\n', []),
+    ('runtime/leaked.sim', 'FAIL', 'weir-tests: runtime/leaked sim passed=4 failed=0 skipped=0\n', []),
+    ('net/slow.sim', 'TIMEOUT', '', []),
+    ('examples/plain.sim', 'OK', 'hello\n', []),
+    ('net/c.sim', 'OK', 'weir-skip: SOCK-001\nweir-tests: net/c sim passed=0 failed=0 skipped=1\n', [])))
+cases.check('cases are summed; a death, a leak and a timeout are failures', total == (13, 5, 2), str(total))
+cases.check('suites are told apart', suites['runtime'] == (12, 4, 1) and suites['net'] == (0, 1, 1), str(suites))
+cases.check('skips are listed with their capability', ('wall_clock', 'LOOP-022', 'sim') in skips and len(skips) == 2, str(skips))
+cases.check('a skip without a capability is found', nameless == ['SOCK-001'], str(nameless))
+
+tested, skipped = conformance.last_run(log_of(
+    ('runtime/a.sim', 'OK', 'weir-skip: AA-002 pidfd\nweir-tests: runtime/a sim passed=2 failed=0 skipped=1\n',
+     ['AA-001 one', 'AA-002 two, and AB-001', 'no id']),
+    ('runtime/a.epoll', 'OK', 'weir-tests: runtime/a epoll passed=1 failed=0 skipped=0\n', ['AA-001 one'])))
+text = '## AA - First\n\n- **AA-001** x\n- **AA-002** y\n\n## AB - Second\n\n- **AB-001** z\n'
+made = conformance.table(text, tested, skipped)
+for row in ('| group | title | statements | sim | epoll |', '| AA | First | 2 | 1 + 1 skipped | 1 |',
+            '| AB | Second | 1 | 1 | – |', '| | **all** | **3** | **2 + 1 skipped** | **1** |', '| AA-002 | sim | pidfd |'):
+    cases.check(f'the table has: {row}', row in made.splitlines(), made)
+shutil.rmtree(work, ignore_errors=True)
+cases.finish()
