@@ -10,9 +10,7 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
-// What stands in the table besides ids of sockets.
-constexpr std::uint64_t free_number = 0;
-constexpr std::uint64_t kept_number = ~std::uint64_t{0};  // closed, but not to be given out yet
+constexpr std::uint64_t no_socket = 0;
 
 constexpr std::size_t index_of(SocketOption option) noexcept { return static_cast<std::size_t>(option); }
 
@@ -38,7 +36,7 @@ void Network::erase(Socket& socket) {
   sockets_.erase(socket.id);
 }
 
-native_socket Network::take_number(Socket& socket) {
+std::int64_t Network::take_number(Socket& socket) {
   if (numbers_taken_ >= descriptor_limit_) {
     return -EMFILE;
   }
@@ -58,7 +56,7 @@ native_socket Network::take_number(Socket& socket) {
 }
 
 void Network::release_number(native_socket number) {
-  numbers_[static_cast<std::size_t>(number - first_number)] = free_number;
+  numbers_[static_cast<std::size_t>(number - first_number)] = no_socket;
   free_numbers_.push(number);
   if (--numbers_taken_ == 0) {
     world_.let_go();
@@ -83,7 +81,7 @@ std::int64_t Network::open(AddressFamily family, SocketType type) {
     return -EAFNOSUPPORT;
   }
   Socket& socket = make_socket(family, type);
-  const native_socket number = take_number(socket);
+  const std::int64_t number = take_number(socket);
   if (number < 0) {
     erase(socket);
     return number;
@@ -100,8 +98,8 @@ std::int64_t Network::open_pair(native_socket (&pair)[2]) {
     erase(second);
     return -EMFILE;
   }
-  pair[0] = take_number(first);
-  pair[1] = take_number(second);
+  pair[0] = static_cast<native_socket>(take_number(first));
+  pair[1] = static_cast<native_socket>(take_number(second));
   first.state = second.state = SocketState::connected;
   first.peer_id = second.id;
   second.peer_id = first.id;

@@ -207,7 +207,7 @@ std::int64_t Network::accept(Socket& listener, RawAddress& peer) {
   }
   // The number comes first: without one the connection stays in the queue.
   Socket& socket = *by_id(listener.accept_queue.front());
-  const native_socket number = take_number(socket);
+  const std::int64_t number = take_number(socket);
   if (number < 0) {
     return number;
   }

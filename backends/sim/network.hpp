@@ -77,7 +77,7 @@ class Network {
   };
 
   Socket& make_socket(AddressFamily family, SocketType type);
-  native_socket take_number(Socket& socket);
+  std::int64_t take_number(Socket& socket);
   void erase(Socket& socket);
   void changed(Socket& socket) noexcept;
   void schedule(Segment segment, const Socket& from, std::uint64_t to, std::size_t bytes = 0,
@@ -109,7 +109,7 @@ class Network {
   std::unordered_map<std::uint64_t, std::unique_ptr<Socket>>
       sockets_;  // by id; looked up only, never iterated
   std::uint64_t last_id_ = 0;
-  std::vector<std::uint64_t> numbers_;  // ids by number; see the two marks in network.cpp
+  std::vector<std::uint64_t> numbers_;  // ids by number; of no socket when free, of a closed one when kept
   std::priority_queue<native_socket, std::vector<native_socket>, std::greater<>> free_numbers_;
   std::size_t numbers_taken_ = 0;
   std::size_t descriptor_limit_;

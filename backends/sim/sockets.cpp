@@ -92,7 +92,7 @@ std::int64_t SimBackend::Sockets::shutdown(native_socket native, ShutdownHow how
 
 // A real descriptor cannot become one of this network.
 std::int64_t SimBackend::Sockets::adopt(native_socket native) noexcept {
-  if (native >= 0 && native < Network::first_number) {
+  if (static_cast<std::int64_t>(native) >= 0 && native < Network::first_number) {
     return -ENOTSUP;
   }
   return with_socket(native, [](Network&, Socket&) { return 0; });

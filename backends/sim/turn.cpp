@@ -135,7 +135,7 @@ bool SimBackend::collect() {
 
 std::int64_t SimBackend::watch(native_socket native, Watch& watch) {
   enter();
-  if (native < 0) {
+  if (static_cast<std::int64_t>(native) < 0) {
     return -EBADF;
   }
   if (native < Network::first_number) {

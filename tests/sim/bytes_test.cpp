@@ -233,6 +233,46 @@ TEST_CASE("sim: an event of an old handle does not reach a new one with the same
   loop.backend.stop(new_reading);
 }
 
+TEST_CASE(
+    "sim: a number closed and opened again, again and again, with an event of the old one in the same "
+    "batch") {
+  Configured configured(calm());
+  Loop loop;
+  struct Counting : ReadStream {
+    int calls = 0;
+  } old_stream;
+  old_stream.on_data = [](ReadStream& self, std::span<std::byte>) noexcept {
+    ++static_cast<Counting&>(self).calls;
+  };
+  old_stream.on_done = [](Op&) noexcept {};
+  for (int round = 0; round != 20'000; ++round) {
+    native_socket pair[2];
+    REQUIRE(Sockets::open_pair(pair) == 0);
+    End writer(loop, pair[1]);
+    auto old_end = std::make_unique<End>(loop, pair[0]);
+    old_stream.handle = old_end->handle;
+    loop.backend.start(old_stream);
+    REQUIRE(writer.send("x") == 1);
+    while (loop.queue.empty()) {
+      loop.backend.poll(TimePoint::max());
+    }
+    loop.backend.stop(old_stream);
+    old_end.reset();
+    const native_socket again = open();
+    REQUIRE(again == pair[0]);
+    End listener(loop, again);
+    REQUIRE(listener.listen_on(v4(0)) == 0);
+    Waited<AcceptOp> accept;
+    REQUIRE(!loop.start(accept, listener.handle));
+    loop.turn();
+    REQUIRE(!accept.answered());
+    loop.backend.cancel(accept);
+    loop.turn();
+    REQUIRE(accept.result == -ECANCELED);
+  }
+  CHECK(old_stream.calls == 0);
+}
+
 TEST_CASE("sim: watches are level-triggered and both see a hang-up") {
   const Configured configured(calm());
   struct Counting : Watch {
