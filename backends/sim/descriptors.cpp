@@ -1,0 +1,192 @@
+// The descriptor table of the simulated network, and what can be asked of a socket: options and readiness.
+#include "backends/sim/network.hpp"
+#include "backends/sim/world.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+constexpr std::uint64_t no_socket = 0;
+
+constexpr std::size_t index_of(SocketOption option) noexcept { return static_cast<std::size_t>(option); }
+
+}  // namespace
+
+Socket& Network::make_socket(AddressFamily family, SocketType type) {
+  auto made = std::make_unique<Socket>();
+  Socket& socket = *made;
+  socket.id = ++last_id_;
+  socket.family = family;
+  socket.type = type;
+  const auto buffer = static_cast<int>(world_.options.socket_buffer_bytes);
+  socket.options[index_of(SocketOption::send_buffer)] = buffer;
+  socket.options[index_of(SocketOption::receive_buffer)] = buffer;
+  sockets_.emplace(socket.id, std::move(made));
+  return socket;
+}
+
+void Network::erase(Socket& socket) {
+  if (socket.is_bound()) {
+    unbind(socket);
+  }
+  sockets_.erase(socket.id);
+}
+
+std::int64_t Network::take_number(Socket& socket) {
+  if (numbers_taken_ >= descriptor_limit_) {
+    return -EMFILE;
+  }
+  native_socket number = first_number + static_cast<native_socket>(numbers_.size());
+  if (!free_numbers_.empty()) {
+    number = free_numbers_.top();
+    free_numbers_.pop();
+    numbers_[static_cast<std::size_t>(number - first_number)] = socket.id;
+  } else {
+    numbers_.push_back(socket.id);
+  }
+  socket.number = number;
+  if (numbers_taken_++ == 0) {
+    world_.hold();
+  }
+  return number;
+}
+
+void Network::release_number(native_socket number) {
+  numbers_[static_cast<std::size_t>(number - first_number)] = no_socket;
+  free_numbers_.push(number);
+  if (--numbers_taken_ == 0) {
+    world_.let_go();
+  }
+}
+
+Socket* Network::by_id(std::uint64_t id) const noexcept {
+  const auto found = sockets_.find(id);
+  return found == sockets_.end() ? nullptr : found->second.get();
+}
+
+Socket* Network::find(native_socket number) const noexcept {
+  const auto index = static_cast<std::size_t>(number - first_number);
+  if (number < first_number || index >= numbers_.size()) {
+    return nullptr;
+  }
+  return by_id(numbers_[index]);
+}
+
+std::int64_t Network::open(AddressFamily family, SocketType type) {
+  if (family == AddressFamily::unspecified) {
+    return -EAFNOSUPPORT;
+  }
+  Socket& socket = make_socket(family, type);
+  const std::int64_t number = take_number(socket);
+  if (number < 0) {
+    erase(socket);
+    return number;
+  }
+  world_.record(TraceKind::open, socket.id, 0, number);
+  return number;
+}
+
+std::int64_t Network::open_pair(native_socket (&pair)[2]) {
+  Socket& first = make_socket(AddressFamily::unspecified, SocketType::stream);
+  Socket& second = make_socket(AddressFamily::unspecified, SocketType::stream);
+  if (descriptor_limit_ < 2 || numbers_taken_ > descriptor_limit_ - 2) {
+    erase(first);
+    erase(second);
+    return -EMFILE;
+  }
+  pair[0] = static_cast<native_socket>(take_number(first));
+  pair[1] = static_cast<native_socket>(take_number(second));
+  first.state = second.state = SocketState::connected;
+  first.peer_id = second.id;
+  second.peer_id = first.id;
+  world_.record(TraceKind::open, first.id, second.id, pair[0]);
+  return 0;
+}
+
+std::int64_t Network::set_option(Socket& socket, SocketOption option, int value) {
+  const bool is_pair = socket.family == AddressFamily::unspecified;
+  switch (option) {
+    case SocketOption::error:
+      return -ENOPROTOOPT;
+    case SocketOption::ipv6_only:
+      if (socket.family != AddressFamily::inet6) {
+        return is_pair ? -EOPNOTSUPP : -ENOPROTOOPT;
+      }
+      if (socket.is_bound()) {
+        return -EINVAL;
+      }
+      break;
+    case SocketOption::no_delay:
+      if (is_pair || socket.type != SocketType::stream) {
+        return -EOPNOTSUPP;
+      }
+      break;
+    case SocketOption::send_buffer:
+    case SocketOption::receive_buffer:
+      // Linux's least sizes; 0 would mean that nothing ever moves.
+      socket.options[index_of(option)] = std::max(value, 2304);
+      return 0;
+    default:
+      break;
+  }
+  socket.options[index_of(option)] = value != 0 ? 1 : 0;
+  return 0;
+}
+
+std::int64_t Network::get_option(Socket& socket, SocketOption option) {
+  const bool is_pair = socket.family == AddressFamily::unspecified;
+  switch (option) {
+    case SocketOption::error:
+      return std::exchange(socket.error, 0);
+    case SocketOption::ipv6_only:
+      if (socket.family != AddressFamily::inet6) {
+        return is_pair ? -EOPNOTSUPP : -ENOPROTOOPT;
+      }
+      break;
+    case SocketOption::no_delay:
+      if (is_pair || socket.type != SocketType::stream) {
+        return -EOPNOTSUPP;
+      }
+      break;
+    default:
+      break;
+  }
+  return socket.option(option);
+}
+
+bool Network::is_readable(const Socket& socket) const noexcept {
+  switch (socket.state) {
+    case SocketState::listening:
+      return !socket.accept_queue.empty();
+    case SocketState::connecting:
+    case SocketState::half_open:
+      return false;
+    case SocketState::connected:
+      return socket.in.arrived() > 0 || socket.ended || socket.read_shut || socket.error != 0;
+    case SocketState::fresh:  // a hang-up, says Linux
+    case SocketState::reset:
+      break;
+  }
+  return true;
+}
+
+bool Network::is_writable(const Socket& socket) const noexcept {
+  switch (socket.state) {
+    case SocketState::listening:
+    case SocketState::connecting:
+    case SocketState::half_open:
+      return false;
+    case SocketState::connected:
+      return socket.write_shut || socket.error != 0 || room(socket) > 0;
+    case SocketState::fresh:
+    case SocketState::reset:
+      break;
+  }
+  return true;
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,134 @@
+// The in-memory network of a world: sockets, the descriptor table, ports, and the segments under way. Knows
+// no loop: whoever has a handle on a socket is told by socket_changed() and looks for itself.
+#pragma once
+
+#include "backends/sim/socket.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <queue>
+#include <unordered_map>
+#include <vector>
+
+namespace weir::inline WEIR_ABI::detail {
+
+struct World;
+
+// Something may have become ready on the socket of this handle. Defined by the backend.
+void socket_changed(BackendHandle& handle) noexcept;
+
+// Calls return what the system call would: a value >= 0 or a negated errno; -EAGAIN where it would block.
+class Network {
+ public:
+  explicit Network(World& world);
+
+  // Numbers begin here, so that a real descriptor can be told from a simulated one. The lowest free one is
+  // given, as POSIX says.
+  static constexpr native_socket first_number = 1'000'000;
+
+  std::int64_t open(AddressFamily family, SocketType type);
+  std::int64_t open_pair(native_socket (&pair)[2]);
+  // The socket with this number, or null.
+  Socket* find(native_socket number) const noexcept;
+  Socket* by_id(std::uint64_t id) const noexcept;
+  // Closes the socket. With keep_number the number stays taken until release_number().
+  void close(Socket& socket, bool keep_number);
+  void release_number(native_socket number);
+  std::size_t open_count() const noexcept { return numbers_taken_; }
+  void set_descriptor_limit(std::size_t limit) noexcept { descriptor_limit_ = limit; }
+
+  std::int64_t bind(Socket& socket, const RawAddress& address);
+  std::int64_t listen(Socket& socket, int backlog);
+  // -EINPROGRESS, or with at_once perhaps the answer. finish_connect() has the answer later.
+  std::int64_t connect(Socket& socket, const RawAddress& address, bool at_once);
+  std::int64_t finish_connect(Socket& socket);
+  std::int64_t accept(Socket& listener, RawAddress& peer);
+  std::int64_t send(Socket& socket, std::span<const ConstBuffer> buffers);
+  std::int64_t receive(Socket& socket, std::span<std::byte> into);
+  std::int64_t shutdown(Socket& socket, ShutdownHow how);
+  std::int64_t set_option(Socket& socket, SocketOption option, int value);
+  std::int64_t get_option(Socket& socket, SocketOption option);
+  // As the owner of the socket sees an address of it.
+  static RawAddress shown(const Socket& socket, const RawAddress& address) noexcept;
+
+  // Level-triggered readiness, as poll(2) reports it.
+  bool is_readable(const Socket& socket) const noexcept;
+  bool is_writable(const Socket& socket) const noexcept;
+
+  // When the next segment arrives; TimePoint::max() when none is under way.
+  TimePoint next_arrival() const noexcept { return events_.empty() ? TimePoint::max() : events_.top().at; }
+  // Lets everything arrive that is due.
+  void deliver_due();
+
+ private:
+  enum class Segment : std::uint8_t { syn, syn_ack, ack, data, fin, reset };
+  struct Event {
+    TimePoint at;
+    std::uint64_t sequence;
+    std::uint64_t to;
+    std::uint64_t from;
+    std::size_t bytes;
+    Segment segment;
+    friend bool operator>(const Event& a, const Event& b) noexcept {
+      return a.at != b.at ? a.at > b.at : a.sequence > b.sequence;
+    }
+  };
+
+  Socket& make_socket(AddressFamily family, SocketType type);
+  std::int64_t take_number(Socket& socket);
+  void erase(Socket& socket);
+  void changed(Socket& socket) noexcept;
+  void schedule(Segment segment, const Socket& from, std::uint64_t to, std::size_t bytes = 0,
+                std::chrono::nanoseconds delay = {});
+
+  // Arrivals.
+  void arrive(const Event& event);
+  void arrive_syn(Socket& client);
+  void arrive_syn_ack(const Event& event);
+  void arrive_ack(const Event& event);
+  void arrive_reset(Socket& socket, std::uint64_t from);
+  Socket& make_server_side(Socket& listener, Socket& client);
+  void queue_accepted(Socket& listener, Socket& server);
+  void refuse(Socket& client, int error);
+  void retry_syn(Socket& client);
+
+  // Ports; in ports.cpp.
+  using Ports = std::map<std::uint16_t, std::vector<Socket*>>;
+  struct Claim;  // what a socket asks for when it is bound
+  bool conflicts(const Claim& claim, std::uint16_t port) const noexcept;
+  std::uint16_t free_port(const Claim& claim) noexcept;
+  std::int64_t bind_to(Socket& socket, const RawAddress& address, std::uint16_t port);
+  Socket* find_listener(const RawAddress& address);
+  void unbind(Socket& socket) noexcept;
+
+  std::size_t room(const Socket& socket) const noexcept;
+
+  World& world_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Socket>>
+      sockets_;  // by id; looked up only, never iterated
+  std::uint64_t last_id_ = 0;
+  std::vector<std::uint64_t> numbers_;  // ids by number; of no socket when free, of a closed one when kept
+  std::priority_queue<native_socket, std::vector<native_socket>, std::greater<>> free_numbers_;
+  std::size_t numbers_taken_ = 0;
+  std::size_t descriptor_limit_;
+  Ports bound_;
+  Ports listening_;
+  std::uint16_t next_port_;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::uint64_t last_sequence_ = 0;
+};
+
+// What kind of destination an address is for this host.
+enum class Reach : std::uint8_t { local, silent, unreachable };
+Reach reach(const RawAddress& address) noexcept;
+bool is_any(const RawAddress& address) noexcept;
+// An IPv4-mapped IPv6 address as IPv4; others unchanged.
+RawAddress unmapped(const RawAddress& address) noexcept;
+// 0, or the errno for an address whose family a socket of this family does not take; address is unmapped on
+// success.
+int take_address(const Socket& socket, RawAddress& address) noexcept;
+RawAddress loopback(AddressFamily family) noexcept;
+
+}  // namespace weir::inline WEIR_ABI::detail

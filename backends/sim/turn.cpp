@@ -1,0 +1,279 @@
+// The turn of the simulator: virtual waiting, choosing among what is ready, and running it.
+#include "backends/sim/backend.hpp"
+#include "backends/sim/world.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <iterator>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = 64 * 1024;
+constexpr std::size_t least_accepted = 4;
+constexpr std::size_t most_accepted = 64;
+
+}  // namespace
+
+// --- Waiting
+// ---------------------------------------------------------------------------------------------------------
+
+void SimBackend::poll(TimePoint deadline) {
+  enter();
+  charge_turn();
+  // A wake-up holds the clock: it came from outside, and what it brings happens now.
+  const bool woken = woken_.exchange(0) != 0;
+  if (collect() || woken) {
+    return;
+  }
+  while (deadline > world_->clock.now()) {
+    const TimePoint arrival = network().next_arrival();
+    if (deadline == TimePoint::max() && arrival == TimePoint::max()) {
+      wait_for_wake();
+      return;
+    }
+    world_->clock.jump(std::min(deadline, arrival));
+    if (collect() || woken_.exchange(0) != 0) {
+      return;
+    }
+  }
+}
+
+// Without it a loop that callbacks keep busy would never get to the next timer or segment.
+void SimBackend::charge_turn() noexcept {
+  const sim::Options& options = world_->options;
+  world_->clock.advance(world_->turn_chance.between(options.turn_min, options.turn_max));
+}
+
+// Nothing in this world can happen any more: only another thread or a signal can go on.
+void SimBackend::wait_for_wake() noexcept {
+  while (woken_.exchange(0) == 0) {
+    woken_.wait(0);
+  }
+}
+
+// Atomic operations on a lock-free atomic, notify_one among them, are all that a signal handler may do.
+void SimBackend::wake() noexcept {
+  static_assert(std::atomic<int>::is_always_lock_free);
+  if (woken_.exchange(1) == 0) {
+    woken_.notify_one();
+  }
+}
+
+// --- Collecting
+// ------------------------------------------------------------------------------------------------------
+
+void socket_changed(BackendHandle& handle) noexcept { handle.backend->mark(handle); }
+
+void SimBackend::mark(BackendHandle& handle) noexcept {
+  if (!handle.marked) {
+    handle.marked = true;
+    marked_.push_back({&handle, handle.generation});
+  }
+}
+
+// Notes who on the handle is ready. False when nobody is.
+bool SimBackend::arm(BackendHandle& handle) {
+  const Socket* socket = socket_of(handle);
+  if (socket == nullptr) {
+    return false;
+  }
+  bool any = false;
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    BackendHandle::Side& side = handle.side(direction);
+    const bool ready =
+        direction == Direction::read ? network().is_readable(*socket) : network().is_writable(*socket);
+    side.op_armed = ready && side.op != nullptr;
+    side.watch_armed = ready && side.watch != nullptr;
+    any = any || side.op_armed || side.watch_armed;
+  }
+  return any;
+}
+
+// Queues what is ready, in an order by the seed. False when there is nothing to do, and the loop may wait.
+bool SimBackend::collect() {
+  network().deliver_due();
+  bool some_late = false;
+  candidates_.clear();
+  looking_at_.clear();
+  std::swap(looking_at_, marked_);
+  for (const Marked& marked : looking_at_) {
+    BackendHandle& handle = *marked.handle;
+    if (handle.generation != marked.generation) {
+      continue;
+    }
+    handle.marked = false;
+    if (handle.is_watched() || !arm(handle)) {
+      continue;  // the watched ones are looked at below, in every turn
+    }
+    if (world_->schedule_chance.chance(world_->options.late_chance)) {
+      world_->record(TraceKind::late, handle.socket_id);
+      handle.side(Direction::read).op_armed = handle.side(Direction::write).op_armed = false;
+      mark(handle);
+      some_late = true;
+      continue;
+    }
+    candidates_.push_back(&handle);
+  }
+  std::copy_if(watched_.begin(), watched_.end(), std::back_inserter(candidates_),
+               [this](BackendHandle* handle) { return arm(*handle); });
+  for (std::size_t left = candidates_.size(); left > 1; --left) {
+    std::swap(candidates_[left - 1], candidates_[world_->schedule_chance.draw(left)]);
+  }
+  for (BackendHandle* handle : candidates_) {
+    world_->record(TraceKind::ready, handle->socket_id);
+    queue_.push(run_event, handle, handle->generation);
+  }
+  return some_late || !candidates_.empty();
+}
+
+// --- Watches
+// ---------------------------------------------------------------------------------------------------------
+
+std::int64_t SimBackend::watch(native_socket native, Watch& watch) {
+  enter();
+  if (static_cast<std::int64_t>(native) < 0) {
+    return -EBADF;
+  }
+  if (native < Network::first_number) {
+    return -ENOTSUP;  // a real descriptor: this network knows nothing of it
+  }
+  if (network().find(native) == nullptr) {
+    return -EBADF;
+  }
+  BackendHandle& handle = handle_for(native);
+  BackendHandle::Side& side = handle.side(watch.direction);
+  assert(side.watch == nullptr && "one watch a direction");
+  if (!handle.is_watched()) {
+    watched_.push_back(&handle);
+  }
+  side.watch = &watch;
+  side.watch_armed = false;
+  watch.handle = &handle;
+  return 0;
+}
+
+void SimBackend::unwatch(Watch& watch) noexcept {
+  if (watch.handle == nullptr) {
+    return;
+  }
+  BackendHandle& handle = *std::exchange(watch.handle, nullptr);
+  handle.side(watch.direction).watch = nullptr;
+  if (handle.is_watched()) {
+    return;
+  }
+  std::erase(watched_, &handle);
+  const bool has_operations =
+      handle.side(Direction::read).op != nullptr || handle.side(Direction::write).op != nullptr;
+  if (handle.owner == nullptr && !has_operations) {
+    free_handle(handle);
+  } else {
+    mark(handle);  // nobody looked at the operations while the watch was there
+  }
+}
+
+// --- Running
+// ---------------------------------------------------------------------------------------------------------
+
+void SimBackend::run_event(ReadyItem& item, ReadyAction action) {
+  if (action == ReadyAction::drop) {
+    return;
+  }
+  auto& handle = *static_cast<BackendHandle*>(item.object);
+  const std::uint64_t generation = item.words[0];
+  // Each call may close the handle, and may put somebody else in its place.
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    BackendHandle::Side& side = handle.side(direction);
+    if (handle.generation == generation && side.op != nullptr && std::exchange(side.op_armed, false)) {
+      handle.backend->run_operation(handle, direction);
+    }
+  }
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    BackendHandle::Side& side = handle.side(direction);
+    if (handle.generation == generation && side.watch != nullptr && std::exchange(side.watch_armed, false)) {
+      side.watch->on_ready(*side.watch);
+    }
+  }
+}
+
+void SimBackend::run_operation(BackendHandle& handle, Direction direction) noexcept {
+  Op& op = *handle.side(direction).op;
+  if (op.kind == OpKind::read_stream) {
+    run_read(handle, static_cast<ReadStream&>(op));
+  } else if (op.kind == OpKind::accept_stream) {
+    run_accept(handle, static_cast<AcceptStream&>(op));
+  } else if (const std::int64_t result = attempt(op); result != -EAGAIN) {
+    end_operation(handle, op, result);
+  }
+}
+
+void SimBackend::end_operation(BackendHandle& handle, Op& op, std::int64_t result) noexcept {
+  const Direction direction =
+      op.kind == OpKind::connect || op.kind == OpKind::send ? Direction::write : Direction::read;
+  handle.side(direction).op = nullptr;
+  op.result = result;
+  op.state = OpState::idle;
+  op.on_done(op);
+}
+
+void SimBackend::run_read(BackendHandle& handle, ReadStream& stream) noexcept {
+  const std::uint64_t generation = handle.generation;
+  const auto goes_on = [&] {
+    return handle.generation == generation && handle.side(Direction::read).op == &stream;
+  };
+  const bool own_memory = stream.get_buffer != nullptr;
+  std::span<std::byte> into;
+  if (own_memory) {
+    into = stream.get_buffer(stream);
+    if (!goes_on() || into.empty()) {
+      return;
+    }
+  } else {
+    buffer_.resize(buffer_bytes);
+    into = buffer_;
+  }
+  Socket* socket = socket_of(handle);
+  const std::int64_t result = socket != nullptr ? network().receive(*socket, into) : -EBADF;
+  if (result == -EAGAIN) {
+    return;
+  }
+  if (result <= 0) {
+    end_operation(handle, stream, result);
+    return;
+  }
+  const std::span<std::byte> received = into.first(static_cast<std::size_t>(result));
+  stream.on_data(stream, received);
+  if (!own_memory) {
+    std::fill(received.begin(), received.end(), std::byte{0xdd});  // whoever kept a span of it shall notice
+  }
+  if (goes_on()) {
+    mark(handle);
+  }
+}
+
+void SimBackend::run_accept(BackendHandle& handle, AcceptStream& stream) noexcept {
+  const std::uint64_t generation = handle.generation;
+  const std::size_t most = least_accepted + world_->schedule_chance.draw(most_accepted - least_accepted + 1);
+  for (std::size_t accepted = 0; accepted != most; ++accepted) {
+    Socket* socket = socket_of(handle);
+    RawAddress peer;
+    const std::int64_t result = socket != nullptr ? network().accept(*socket, peer) : -EBADF;
+    if (result == -EAGAIN) {
+      return;
+    }
+    if (result < 0) {
+      end_operation(handle, stream, result);
+      return;
+    }
+    stream.on_accept(stream, static_cast<native_socket>(result), peer);
+    if (handle.generation != generation || handle.side(Direction::read).op != &stream) {
+      return;
+    }
+  }
+  mark(handle);
+}
+
+}  // namespace weir::inline WEIR_ABI::detail
