@@ -3,6 +3,7 @@
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_resource.hpp"
 
+#include <weir/concurrent_future.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/executor.hpp>
 #include <weir/log.hpp>
@@ -20,7 +21,9 @@ ExecutorJob::~ExecutorJob() = default;
 namespace {
 
 // Under sim there are no threads: jobs run on the loop's, at a drawn later time.
-constexpr bool has_threads = !requires(Backend& backend) { backend.draw(1); };
+template <class B>
+constexpr bool runs_jobs_in_threads = !requires(B& backend) { backend.draw(1); };
+constexpr bool has_threads = runs_jobs_in_threads<Backend>;
 
 // The loop's side of a job under way: owns its future, on the loop's thread.
 struct PendingJob : LoopResource {
@@ -59,9 +62,10 @@ class JobTicket {
   LoopRemote remote_;
 };
 
-void run_on_loop(EventLoop& loop, const std::shared_ptr<ExecutorJob>& job, PendingJob* pending) {
-  if constexpr (!has_threads) {
-    const auto delay = std::chrono::microseconds(1 + LoopAccess::backend(loop).draw(1000));
+template <class B>
+void run_on_loop(EventLoop& loop, B& backend, const std::shared_ptr<ExecutorJob>& job, PendingJob* pending) {
+  if constexpr (!runs_jobs_in_threads<B>) {
+    const auto delay = std::chrono::microseconds(1 + backend.draw(1000));
     loop.call_later(delay, [job, pending] {
       if (!job->abandoned.load(std::memory_order_relaxed)) {
         job->run();
@@ -100,7 +104,7 @@ void EventLoop::submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJ
   } else {
     ++jobs_on_loop_;
     future->add_callback([this] { --jobs_on_loop_; }, {});
-    detail::run_on_loop(*this, shared, pending.get());
+    detail::run_on_loop(*this, backend_->backend, shared, pending.get());
   }
   static_cast<void>(pending.release());  // deliver() or close() deletes it
 }

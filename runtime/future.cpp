@@ -4,6 +4,7 @@
 
 #include <weir/event_loop.hpp>
 #include <weir/future.hpp>
+#include <weir/log.hpp>
 
 #include <utility>
 

@@ -58,6 +58,7 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   template <class>
   friend class weir::AsyncGenerator;
   friend class GeneratorResume;
+  friend class GeneratorClose;
 
   // Enters the loop's list at the first iteration; throws RuntimeError when it is being iterated by somebody else.
   void begin(TaskBase& task);
