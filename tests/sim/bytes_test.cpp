@@ -273,6 +273,56 @@ TEST_CASE(
   CHECK(old_stream.calls == 0);
 }
 
+TEST_CASE("sim: what was collected for one that left says nothing to its successor") {
+  Configured configured(calm());
+  Loop loop;
+  Connection connection(loop);
+  BackendHandle* handle = connection.client.handle;
+  REQUIRE(connection.server->send_all("abc") == 0);
+  loop.pass(std::chrono::milliseconds(1));
+  const auto collect = [&] {
+    while (loop.queue.empty()) {
+      loop.backend.poll(TimePoint::max());
+    }
+  };
+  const auto run_collected = [&] {
+    while (!loop.queue.empty()) {
+      ReadyItem item = loop.queue.pop();
+      item.function(item, ReadyAction::run);
+    }
+  };
+  Reading first(loop, handle);
+  Reading second(loop, handle);
+  REQUIRE(loop.backend.start(first) == Started::pending);
+  collect();
+  loop.backend.stop(first);
+  REQUIRE(loop.backend.start(second) == Started::pending);
+  run_collected();
+  CHECK(first.got.empty());
+  CHECK(second.got.empty());
+  loop.turn();
+  CHECK(second.got == "abc");
+  loop.backend.stop(second);
+
+  struct Counting : Watch {
+    int calls = 0;
+  } old_watch, new_watch;
+  for (Counting* watch : {&old_watch, &new_watch}) {
+    watch->direction = Direction::write;
+    watch->on_ready = [](Watch& self) noexcept { ++static_cast<Counting&>(self).calls; };
+  }
+  REQUIRE(loop.backend.watch(connection.client.native, old_watch) == 0);
+  collect();
+  loop.backend.unwatch(old_watch);
+  REQUIRE(loop.backend.watch(connection.client.native, new_watch) == 0);
+  run_collected();
+  CHECK(old_watch.calls == 0);
+  CHECK(new_watch.calls == 0);
+  loop.turn();
+  CHECK(new_watch.calls == 1);
+  loop.backend.unwatch(new_watch);
+}
+
 TEST_CASE("sim: watches are level-triggered and both see a hang-up") {
   const Configured configured(calm());
   struct Counting : Watch {
