@@ -1,3 +1,4 @@
+// Hashing and printing the trace of a world.
 #include "backends/sim/trace.hpp"
 
 #include <algorithm>

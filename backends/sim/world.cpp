@@ -1,3 +1,4 @@
+// Making worlds, and finding the one that a call on this thread means. Worlds themselves are their members.
 #include "backends/sim/world.hpp"
 
 #include <atomic>
