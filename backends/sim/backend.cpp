@@ -58,8 +58,7 @@ std::uint64_t SimBackend::draw(std::uint64_t bound) noexcept {
 
 TimePoint SimBackend::now() const noexcept { return world_->clock.now(); }
 
-// --- Handles
-// ---------------------------------------------------------------------------------------------------------
+// --- Handles -------------------------------------------------------------------------------------
 
 // The handle of this number; a new one when there is none. Bound to the socket that has the number now: the
 // user may have closed and opened it again under a watch.
@@ -206,8 +205,7 @@ void SimBackend::close_all() noexcept {
   }
 }
 
-// --- Operations
-// ------------------------------------------------------------------------------------------------------
+// --- Operations ----------------------------------------------------------------------------------
 
 // Tries a one-shot operation: its result, or -EAGAIN.
 std::int64_t SimBackend::attempt(Op& op) noexcept {
@@ -338,8 +336,7 @@ void SimBackend::cancel(Op& op) noexcept {
   answer_later(op, result);
 }
 
-// --- Answers outside the turn: of cancelled operations, and of those whose handle was closed
-// -------------------------
+// --- Answers outside the turn: of cancelled operations, and of those whose handle was closed -----
 
 void SimBackend::answer_later(Op& op, std::int64_t result) noexcept {
   op.result = result;

@@ -38,8 +38,7 @@ void Network::schedule(Segment segment, const Socket& from, std::uint64_t to, st
   events_.push({at, ++last_sequence_, to, from.id, bytes, segment});
 }
 
-// --- Handshake
-// -------------------------------------------------------------------------------------------------------
+// --- Handshake -----------------------------------------------------------------------------------
 
 std::int64_t Network::connect(Socket& socket, const RawAddress& address, bool at_once) {
   if (socket.type != SocketType::stream) {
@@ -217,8 +216,7 @@ std::int64_t Network::accept(Socket& listener, RawAddress& peer) {
   return number;
 }
 
-// --- Bytes
-// -----------------------------------------------------------------------------------------------------------
+// --- Bytes ---------------------------------------------------------------------------------------
 
 // How many bytes the socket can send before the other side has to read.
 std::size_t Network::room(const Socket& socket) const noexcept {
@@ -330,8 +328,7 @@ std::int64_t Network::shutdown(Socket& socket, ShutdownHow how) {
   return 0;
 }
 
-// --- Arrivals
-// --------------------------------------------------------------------------------------------------------
+// --- Arrivals ------------------------------------------------------------------------------------
 
 void Network::deliver_due() {
   while (!events_.empty() && events_.top().at <= world_.clock.now()) {
@@ -407,8 +404,7 @@ void Network::arrive_reset(Socket& socket, std::uint64_t from) {
   changed(socket);
 }
 
-// --- Ends
-// ------------------------------------------------------------------------------------------------------------
+// --- Ends ----------------------------------------------------------------------------------------
 
 void Network::close(Socket& socket, bool keep_number) {
   world_.record(TraceKind::close, socket.id, 0, socket.number);

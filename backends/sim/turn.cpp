@@ -18,8 +18,7 @@ constexpr std::size_t most_accepted = 64;
 
 }  // namespace
 
-// --- Waiting
-// ---------------------------------------------------------------------------------------------------------
+// --- Waiting -------------------------------------------------------------------------------------
 
 void SimBackend::poll(TimePoint deadline) {
   enter();
@@ -63,8 +62,7 @@ void SimBackend::wake() noexcept {
   }
 }
 
-// --- Collecting
-// ------------------------------------------------------------------------------------------------------
+// --- Collecting ----------------------------------------------------------------------------------
 
 void socket_changed(BackendHandle& handle) noexcept { handle.backend->mark(handle); }
 
@@ -130,8 +128,7 @@ bool SimBackend::collect() {
   return some_late || !candidates_.empty();
 }
 
-// --- Watches
-// ---------------------------------------------------------------------------------------------------------
+// --- Watches -------------------------------------------------------------------------------------
 
 std::int64_t SimBackend::watch(native_socket native, Watch& watch) {
   enter();
@@ -175,8 +172,7 @@ void SimBackend::unwatch(Watch& watch) noexcept {
   }
 }
 
-// --- Running
-// ---------------------------------------------------------------------------------------------------------
+// --- Running -------------------------------------------------------------------------------------
 
 void SimBackend::run_event(ReadyItem& item, ReadyAction action) {
   if (action == ReadyAction::drop) {
