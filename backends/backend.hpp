@@ -25,6 +25,7 @@ enum class Capability : std::uint8_t {
   reuse_port,
   signals,             // SIGINT reaches the loop
 };
+inline constexpr Capability last_capability = Capability::signals;
 
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //

@@ -1,6 +1,6 @@
 // The main of every test executable. Its last line tells tools/check the counts.
 #define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
+#include "tests/support/weir_test.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   const int result = context.run();
   const char* suite = std::getenv("WEIR_TEST_SUITE");
-  std::printf("weir-tests: %s %s passed=%u failed=%u skipped=0\n", suite == nullptr ? argv[0] : suite,
-              WEIR_BACKEND_NAME, passed, failed);
+  std::printf("weir-tests: %s %s passed=%u failed=%u skipped=%u\n", suite == nullptr ? argv[0] : suite,
+              WEIR_BACKEND_NAME, passed, failed, weir::testing::skip_count());
   return result;
 }

@@ -1,0 +1,23 @@
+#include "backends/backend.hpp"
+
+namespace weir::inline WEIR_ABI::detail {
+
+std::string_view capability_name(Capability capability) noexcept {
+  switch (capability) {
+    case Capability::native_descriptors:
+      return "native_descriptors";
+    case Capability::real_clock:
+      return "real_clock";
+    case Capability::real_network:
+      return "real_network";
+    case Capability::ipv6:
+      return "ipv6";
+    case Capability::reuse_port:
+      return "reuse_port";
+    case Capability::signals:
+      return "signals";
+  }
+  return "unknown";
+}
+
+}  // namespace weir::inline WEIR_ABI::detail
