@@ -1,6 +1,6 @@
-// The contract of a backend: a class with these members, chosen when weir is built (chosen.hpp). net/ and subprocess/
-// are written against it; backends/README.md tells how to write one. Pollers do not implement it themselves:
-// ReadinessBackend (readiness/) makes a backend out of any Poller.
+// The contract of a backend: a class with these members, chosen when weir is built (chosen.hpp). net/ and
+// subprocess/ are written against it; backends/README.md tells how to write one. Pollers do not implement it
+// themselves: ReadinessBackend (readiness/) makes a backend out of any Poller.
 #pragma once
 
 #include <weir/detail/op.hpp>
@@ -16,91 +16,111 @@ namespace weir::inline WEIR_ABI::detail {
 // The clock of EventLoop::time(): steady_clock, or the simulator's virtual one with the same type.
 using TimePoint = std::chrono::steady_clock::time_point;
 
-// What a backend may lack, by name; `weir info`, the skips of the tests and NotSupportedError use the same names.
+// What a backend may lack, by name; `weir info`, the skips of the tests and NotSupportedError use the same
+// names.
 enum class Capability : std::uint8_t {
   native_descriptors,  // add_reader/add_writer on pipes, terminals and event descriptors
   real_clock,          // time passes by itself
   real_network,        // sockets reach other processes
   ipv6,
   reuse_port,
-  signals,             // SIGINT reaches the loop
+  signals,  // SIGINT reaches the loop
 };
 inline constexpr Capability last_capability = Capability::signals;
 
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //
-//  1. start() returns `done` (result valid, on_done never called for it) or `pending` (on_done called exactly once, as
-//     the end). Nobody may rely on which; a streaming operation is always `pending`, or `done` when it could not begin.
-//  2. Nothing calls back inside start, stop, cancel, close, detach or wake. Completions are pushed to the ready queue; the loop runs
+//  1. start() returns `done` (result valid, on_done never called for it) or `pending` (on_done called exactly
+//  once, as
+//     the end). Nobody may rely on which; a streaming operation is always `pending`, or `done` when it could
+//     not begin.
+//  2. Nothing calls back inside start, stop, cancel, close, detach or wake. Completions are pushed to the
+//  ready queue; the loop runs
 //     them in the order reported.
-//  3. Operation, buffers and handle stay put until the completion. A coroutine frame is never destroyed in order to cancel.
-//  4. cancel() asks; the answer is -ECANCELED, or the true result if that won. Bytes moved are never lost: what was received
-//     or accepted and not delivered is kept for the next operation. An item queued for a cancelled readiness event does nothing.
-//  5. One reading and one writing operation per handle at most: asserted here; net/ refuses a user's second one before.
+//  3. Operation, buffers and handle stay put until the completion. A coroutine frame is never destroyed in
+//  order to cancel.
+//  4. cancel() asks; the answer is -ECANCELED, or the true result if that won. Bytes moved are never lost:
+//  what was received
+//     or accepted and not delivered is kept for the next operation. An item queued for a cancelled readiness
+//     event does nothing.
+//  5. One reading and one writing operation per handle at most: asserted here; net/ refuses a user's second
+//  one before.
 //  6. Short reads and writes are always legal; recv of 0 is end of stream.
-//  7. close() cancels first (pending operations answer -EBADF); the number is not given back before the last operation answered.
+//  7. close() cancels first (pending operations answer -EBADF); the number is not given back before the last
+//  operation answered.
 //     Events of an old registration never reach a new one with the same number.
-//  8. One registration per descriptor; interests merge in the handle; never dup(). A descriptor nobody waits for does not spin.
+//  8. One registration per descriptor; interests merge in the handle; never dup(). A descriptor nobody waits
+//  for does not spin.
 //  9. Time comes from now() only; waits round up; no deadline fires early.
-// 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from signal handlers; many
+// 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
+// signal handlers; many
 //     wakes before one poll cost one.
 template <class B>
-concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send, ReadStream& read,
-                             AcceptStream& accepting, Op& op, Watch& watch, BackendHandle* handle, BackendHandle** owner,
-                             native_socket native, TimePoint deadline) {
-  // Made on the loop's thread; throws std::system_error when the system refuses.
-  requires std::constructible_from<B, ReadyQueue&>;
+concept IsBackend =
+    requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send,
+             ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch, BackendHandle* handle,
+             BackendHandle** owner, native_socket native, TimePoint deadline) {
+      // Made on the loop's thread; throws std::system_error when the system refuses.
+      requires std::constructible_from<B, ReadyQueue&>;
 
-  // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend closes first) and gives its handle; it makes no
-  // system call. Throws std::bad_alloc. close() ends everything on the handle and closes the socket. detach() does the same but leaves the
-  // socket open: it is the caller's again. find() gives the handle that is attached or watched under this number, or null.
-  { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
-  { b.close(handle) } noexcept -> std::same_as<void>;
-  { b.detach(handle) } noexcept -> std::same_as<void>;
-  { b.find(native) } noexcept -> std::same_as<BackendHandle*>;
-  // The owner slot moved (the socket object was moved).
-  { b.set_owner(handle, owner) } noexcept -> std::same_as<void>;
-  // The operation that now uses this direction of the handle, or null: for net/ to refuse a second one.
-  { cb.pending(handle, Direction::read) } noexcept -> std::same_as<Op*>;
-  // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
-  { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
-  { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
+      // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend
+      // closes first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends
+      // everything on the handle and closes the socket. detach() does the same but leaves the socket open: it
+      // is the caller's again. find() gives the handle that is attached or watched under this number, or
+      // null.
+      { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
+      { b.close(handle) } noexcept -> std::same_as<void>;
+      { b.detach(handle) } noexcept -> std::same_as<void>;
+      { b.find(native) } noexcept -> std::same_as<BackendHandle*>;
+      // The owner slot moved (the socket object was moved).
+      { b.set_owner(handle, owner) } noexcept -> std::same_as<void>;
+      // The operation that now uses this direction of the handle, or null: for net/ to refuse a second one.
+      { cb.pending(handle, Direction::read) } noexcept -> std::same_as<Op*>;
+      // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
+      { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
+      { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
 
-  // Operations.
-  { b.start(connect) } noexcept -> std::same_as<Started>;
-  { b.start(accept) } noexcept -> std::same_as<Started>;
-  { b.start(recv) } noexcept -> std::same_as<Started>;
-  { b.start(send) } noexcept -> std::same_as<Started>;
-  { b.start(read) } noexcept -> std::same_as<Started>;
-  { b.start(accepting) } noexcept -> std::same_as<Started>;
-  // A stream that stops is idle at once, and may be started again; stopping makes no system call. Stopping an idle one does nothing.
-  { b.stop(read) } noexcept -> std::same_as<void>;
-  { b.stop(accepting) } noexcept -> std::same_as<void>;
-  { b.cancel(op) } noexcept -> std::same_as<void>;
-  // Ends the writing side: 0 or a negated errno.
-  { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
+      // Operations.
+      { b.start(connect) } noexcept -> std::same_as<Started>;
+      { b.start(accept) } noexcept -> std::same_as<Started>;
+      { b.start(recv) } noexcept -> std::same_as<Started>;
+      { b.start(send) } noexcept -> std::same_as<Started>;
+      { b.start(read) } noexcept -> std::same_as<Started>;
+      { b.start(accepting) } noexcept -> std::same_as<Started>;
+      // A stream that stops is idle at once, and may be started again; stopping makes no system call.
+      // Stopping an idle one does nothing.
+      { b.stop(read) } noexcept -> std::same_as<void>;
+      { b.stop(accepting) } noexcept -> std::same_as<void>;
+      { b.cancel(op) } noexcept -> std::same_as<void>;
+      // Ends the writing side: 0 or a negated errno.
+      { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
 
-  // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno (EBADF, EPERM for a regular file under
-  // epoll, ENOTSUP when the backend lacks native_descriptors for it). unwatch() is final at once: on_ready is not called again.
-  { b.watch(native, watch) } -> std::same_as<std::int64_t>;
-  { b.unwatch(watch) } noexcept -> std::same_as<void>;
+      // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
+      // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for
+      // it). unwatch() is final at once: on_ready is not called again.
+      { b.watch(native, watch) } -> std::same_as<std::int64_t>;
+      { b.unwatch(watch) } noexcept -> std::same_as<void>;
 
-  // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever), an event or a wake, and pushes what completed to the ready queue;
-  // no user code runs in it. It may return early for no reason.
-  { b.poll(deadline) } -> std::same_as<void>;
-  { b.wake() } noexcept -> std::same_as<void>;
-  { cb.now() } noexcept -> std::same_as<TimePoint>;
+      // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
+      // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
+      // return early for no reason.
+      { b.poll(deadline) } -> std::same_as<void>;
+      { b.wake() } noexcept -> std::same_as<void>;
+      { cb.now() } noexcept -> std::same_as<TimePoint>;
 
-  // Ends every operation and watch without calling anybody, waits until the system has let go of all of them, and clears every owner slot, leaving the
-  // sockets open. All operations are idle afterwards. Idempotent; the destructor calls it.
-  { b.close_all() } noexcept -> std::same_as<void>;
+      // Ends every operation and watch without calling anybody, waits until the system has let go of all of
+      // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
+      // Idempotent; the destructor calls it.
+      { b.close_all() } noexcept -> std::same_as<void>;
 
-  { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
-};
+      { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
+    };
 
-// The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated errno.
+// The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
+// errno.
 template <class S>
-concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], const RawAddress& address, RawAddress& out, int value) {
+concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], const RawAddress& address,
+                               RawAddress& out, int value) {
   // A new non-blocking, close-on-exec socket. protocol 0: the type's own.
   { S::open(AddressFamily::inet, SocketType::stream, value) } noexcept -> std::same_as<std::int64_t>;
   { S::open_pair(pair) } noexcept -> std::same_as<std::int64_t>;  // two connected stream sockets
@@ -115,8 +135,10 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   // Makes a foreign descriptor non-blocking and close-on-exec.
   { S::adopt(native) } noexcept -> std::same_as<std::int64_t>;
   { S::is_blocking(native) } noexcept -> std::same_as<std::int64_t>;
-  { S::type(native) } noexcept -> std::same_as<std::int64_t>;    // a SocketType; -EPROTOTYPE for any other
-  { S::family(native) } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
+  { S::type(native) } noexcept -> std::same_as<std::int64_t>;  // a SocketType; -EPROTOTYPE for any other
+  {
+    S::family(native)
+  } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
 };
 
 // The name of a capability as it appears in errors, skips and tables.

@@ -65,7 +65,8 @@ void AsyncGeneratorBase::dropped(std::coroutine_handle<> self, AsyncGeneratorBas
   }
   generator.orphaned_ = true;
   try {
-    generator.loop_->create_task(close_orphan(&generator), {.name = "close of a dropped asynchronous generator"});
+    generator.loop_->create_task(close_orphan(&generator),
+                                 {.name = "close of a dropped asynchronous generator"});
   } catch (...) {
     self.destroy();
   }

@@ -1,4 +1,5 @@
-// Free lists by size class, one set a thread. Blocks are kept until the thread ends: memory stays at its peak.
+// Free lists by size class, one set a thread. Blocks are kept until the thread ends: memory stays at its
+// peak.
 #include <weir/detail/block_pool.hpp>
 
 #include <cstdint>

@@ -2,7 +2,8 @@
 
 namespace weir::inline WEIR_ABI {
 
-Bytes::Bytes(std::size_t size) : data_(size != 0 ? std::make_unique_for_overwrite<std::byte[]>(size) : nullptr), size_(size) {}
+Bytes::Bytes(std::size_t size)
+    : data_(size != 0 ? std::make_unique_for_overwrite<std::byte[]>(size) : nullptr), size_(size) {}
 
 Bytes::Bytes(std::span<const std::byte> data) : Bytes(data.size()) {
   if (!data.empty()) {

@@ -4,7 +4,9 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-TimePoint steady_deadline(Duration timeout) noexcept { return add_clamped(std::chrono::steady_clock::now(), timeout); }
+TimePoint steady_deadline(Duration timeout) noexcept {
+  return add_clamped(std::chrono::steady_clock::now(), timeout);
+}
 
 bool ConcurrentStateBase::done() const {
   const std::lock_guard lock(mutex_);

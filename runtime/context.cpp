@@ -15,8 +15,9 @@ struct Variable {
 using Variables = std::vector<Variable>;  // sorted by key
 
 auto position(const Variables& variables, std::uint64_t key) {
-  return std::lower_bound(variables.begin(), variables.end(), key,
-                          [](const Variable& variable, std::uint64_t wanted) { return variable.key < wanted; });
+  return std::lower_bound(
+      variables.begin(), variables.end(), key,
+      [](const Variable& variable, std::uint64_t wanted) { return variable.key < wanted; });
 }
 }  // namespace
 
@@ -61,7 +62,8 @@ const ContextValue* ContextAccess::find(const Context& context, std::uint64_t ke
   return at != variables.end() && at->key == key ? at->value.get() : nullptr;
 }
 
-std::shared_ptr<const ContextValue> ContextAccess::get_shared(const Context& context, std::uint64_t key) noexcept {
+std::shared_ptr<const ContextValue> ContextAccess::get_shared(const Context& context,
+                                                              std::uint64_t key) noexcept {
   if (context.state_ == nullptr) {
     return nullptr;
   }
@@ -70,7 +72,8 @@ std::shared_ptr<const ContextValue> ContextAccess::get_shared(const Context& con
   return at != variables.end() && at->key == key ? at->value : nullptr;
 }
 
-void ContextAccess::set(const Context& context, std::uint64_t key, std::shared_ptr<const ContextValue> value) {
+void ContextAccess::set(const Context& context, std::uint64_t key,
+                        std::shared_ptr<const ContextValue> value) {
   context.ensure_state();
   auto changed = std::make_shared<Variables>(*context.state_->variables);
   const auto at = changed->begin() + (position(*changed, key) - changed->cbegin());

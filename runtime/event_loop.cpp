@@ -1,6 +1,6 @@
 // The turn of the loop, running, stopping and closing. runtime/README.md tells the turn phase by phase.
-#include "runtime/loop_access.hpp"
 #include "runtime/inbox.hpp"
+#include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 #include "runtime/loop_resource.hpp"
 #include "runtime/running.hpp"
@@ -20,7 +20,8 @@ namespace weir::inline WEIR_ABI {
 
 namespace {
 
-// Anchors that are free for new loops. They are never given back, so that a handle may look at its own at any time.
+// Anchors that are free for new loops. They are never given back, so that a handle may look at its own at any
+// time.
 class Anchors {
  public:
   detail::LoopAnchor* acquire(EventLoop& loop) {
@@ -76,11 +77,13 @@ bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_awa
 
 void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call) {
   if (wanted != nullptr && wanted != &actual) {
-    throw std::invalid_argument(std::string(call) + ": the future belongs to a different loop than the one given");
+    throw std::invalid_argument(std::string(call) +
+                                ": the future belongs to a different loop than the one given");
   }
 }
 
-LoopResource::LoopResource(EventLoop& owner, Closing closing) noexcept : loop(&owner), on_loop_close(closing) {
+LoopResource::LoopResource(EventLoop& owner, Closing closing) noexcept
+    : loop(&owner), on_loop_close(closing) {
   LoopResource*& first = LoopAccess::first_resource(owner);
   next = first;
   if (first != nullptr) {
@@ -117,7 +120,8 @@ EventLoop::~EventLoop() {
   anchors().release(anchor_);
 }
 
-// --- The turn --------------------------------------------------------------------------------------------------------
+// --- The turn
+// --------------------------------------------------------------------------------------------------------
 
 TimePoint EventLoop::prepare() {
   inbox_->take(ready_);
@@ -175,7 +179,8 @@ void EventLoop::run_batch(std::size_t count) {
   }
 }
 
-// --- Running and stopping --------------------------------------------------------------------------------------------
+// --- Running and stopping
+// --------------------------------------------------------------------------------------------
 
 void EventLoop::check_open(const char* call) const {
   if (closed_ || closing_) {
@@ -231,7 +236,9 @@ void EventLoop::run_until_done(FutureBase& future) {
   }
 }
 
-TimePoint EventLoop::time() const noexcept { return backend_ != nullptr ? backend_->backend.now() : TimePoint(); }
+TimePoint EventLoop::time() const noexcept {
+  return backend_ != nullptr ? backend_->backend.now() : TimePoint();
+}
 
 void EventLoop::set_busy_poll(Duration duration) {
   check_open("set_busy_poll");
@@ -246,7 +253,8 @@ Duration EventLoop::busy_poll() const noexcept { return busy_poll_; }
 
 LoopRemote EventLoop::remote() const noexcept { return LoopRemote(inbox_); }
 
-// --- Closing ---------------------------------------------------------------------------------------------------------
+// --- Closing
+// ---------------------------------------------------------------------------------------------------------
 
 void EventLoop::close() {
   if (closed_ || closing_) {
@@ -289,8 +297,8 @@ void EventLoop::drop_callbacks() noexcept {
   }
 }
 
-// One after another from the loop's list, never one inside the other: a frame that holds the last handle of another task
-// only drops a reference, because the list holds one too.
+// One after another from the loop's list, never one inside the other: a frame that holds the last handle of
+// another task only drops a reference, because the list holds one too.
 void EventLoop::destroy_tasks() noexcept {
   while (first_task_ != nullptr) {
     const Ref<TaskBase> task(first_task_);

@@ -51,8 +51,8 @@ namespace detail {
 
 std::string type_name(const std::type_info& type) {
   int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> readable(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
-                                                             &std::free);
+  const std::unique_ptr<char, decltype(&std::free)> readable(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
   std::string name = status == 0 ? readable.get() : type.name();
   // The inline namespace says which build it is, which no reader of a message asks.
   constexpr std::string_view build = "weir::on_" WEIR_BACKEND_NAME "::";

@@ -28,7 +28,8 @@ constexpr bool has_threads = runs_jobs_in_threads<Backend>;
 // The loop's side of a job under way: owns its future, on the loop's thread.
 struct PendingJob : LoopResource {
   PendingJob(EventLoop& loop, Ref<FutureBase> result)
-      : LoopResource(loop, [](LoopResource& self) noexcept { delete static_cast<PendingJob*>(&self); }), future(std::move(result)) {}
+      : LoopResource(loop, [](LoopResource& self) noexcept { delete static_cast<PendingJob*>(&self); }),
+        future(std::move(result)) {}
   Ref<FutureBase> future;
 };
 
@@ -78,14 +79,16 @@ void run_on_loop(EventLoop& loop, B& backend, const std::shared_ptr<ExecutorJob>
 }  // namespace
 }  // namespace detail
 
-void EventLoop::submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJob> job, const Ref<FutureBase>& future) {
+void EventLoop::submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJob> job,
+                           const Ref<FutureBase>& future) {
   std::shared_ptr<Executor> keep;
   if (executor == nullptr) {
     if (default_executor_shut_down_) {
       throw RuntimeError("run_in_executor: the default executor has been shut down");
     }
     if (default_executor_ == nullptr) {
-      default_executor_ = std::make_shared<ThreadPoolExecutor>(ThreadPoolOptions{.thread_name_prefix = "weir"});
+      default_executor_ =
+          std::make_shared<ThreadPoolExecutor>(ThreadPoolOptions{.thread_name_prefix = "weir"});
     }
     keep = default_executor_;
     executor = keep.get();
@@ -163,7 +166,8 @@ Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
   }
   timer.cancel();
   if (timed_out) {
-    detail::log(LogLevel::warning, "The default executor did not finish joining its threads within the timeout");
+    detail::log(LogLevel::warning,
+                "The default executor did not finish joining its threads within the timeout");
     default_executor_->shutdown(false);
   }
 }

@@ -39,7 +39,8 @@ void DoneCallback::run(ReadyItem& item, ReadyAction action) {
     return;
   }
   if (freed.self->keep->get_loop().get_debug()) {
-    LoopAccess::debugging(freed.self->keep->get_loop()).running = "done callback " + type_name(freed.self->callback.target_type());
+    LoopAccess::debugging(freed.self->keep->get_loop()).running =
+        "done callback " + type_name(freed.self->callback.target_type());
   }
   if (ContextAccess::empty(freed.self->context)) {
     freed.self->callback();
@@ -55,20 +56,26 @@ void refuse_await(const FutureBase& future, const TaskBase& task) {
   if (&future == &task) {
     throw RuntimeError("Task cannot await on itself: " + task.describe());
   }
-  throw RuntimeError("Task " + task.describe() + " got " + future.describe() + " attached to a different loop");
+  throw RuntimeError("Task " + task.describe() + " got " + future.describe() +
+                     " attached to a different loop");
 }
 
 }  // namespace detail
 
 FutureBase::FutureBase(EventLoop& loop, Destroy destroy, bool is_task, std::source_location where) noexcept
-    : loop_(&loop), anchor_(detail::LoopAccess::anchor(loop)), loop_number_(detail::LoopAccess::number(loop)), destroy_(destroy), is_task_(is_task) {
+    : loop_(&loop),
+      anchor_(detail::LoopAccess::anchor(loop)),
+      loop_number_(detail::LoopAccess::number(loop)),
+      destroy_(destroy),
+      is_task_(is_task) {
   if (loop.get_debug()) {
     created_at_ = where;
   }
 }
 
 bool FutureBase::loop_is_open() const noexcept {
-  return anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_ && !detail::LoopAccess::is_closing(*loop_);
+  return anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_ &&
+         !detail::LoopAccess::is_closing(*loop_);
 }
 
 bool FutureBase::cancel(std::string_view message) noexcept {
@@ -232,7 +239,8 @@ void FutureBase::report_unretrieved() noexcept {
   try {
     const std::string kind = is_task_ ? "Task" : "Future";
     if (!loop_is_open()) {
-      detail::log(LogLevel::error, kind + " exception was never retrieved\n  exception: " + describe_exception(exception_));
+      detail::log(LogLevel::error,
+                  kind + " exception was never retrieved\n  exception: " + describe_exception(exception_));
       return;
     }
     ExceptionContext context;

@@ -82,8 +82,8 @@ void Inbox::close() noexcept {
   }
 }
 
-// A poster takes the whole recycled list, which leaves no room for the ABA problem, keeps one node and puts the rest into its
-// thread's cache.
+// A poster takes the whole recycled list, which leaves no room for the ABA problem, keeps one node and puts
+// the rest into its thread's cache.
 Inbox::Node* Inbox::allocate() {
   struct Cache {
     Node* first = nullptr;
@@ -113,7 +113,8 @@ void Inbox::recycle(Node* node) noexcept {
   Node* head = recycled_.load(std::memory_order_relaxed);
   do {
     node->next = head;
-  } while (!recycled_.compare_exchange_weak(head, node, std::memory_order_release, std::memory_order_relaxed));
+  } while (
+      !recycled_.compare_exchange_weak(head, node, std::memory_order_release, std::memory_order_relaxed));
 }
 
 void run_posted(ReadyItem& item, ReadyAction action) {
@@ -137,7 +138,8 @@ void run_posted(ReadyItem& item, ReadyAction action) {
 bool LoopRemote::closed() const noexcept { return inbox_->closed(); }
 
 void LoopRemote::post_callback(detail::Callback callback, CallOptions options) const {
-  inbox_->post(std::move(callback), (options.context != nullptr ? *options.context : copy_context()).cross_thread_copy());
+  inbox_->post(std::move(callback),
+               (options.context != nullptr ? *options.context : copy_context()).cross_thread_copy());
 }
 
 }  // namespace weir::inline WEIR_ABI

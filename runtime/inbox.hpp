@@ -1,5 +1,5 @@
-// The inbox of a loop: what other threads post. A lock-free stack that the loop takes whole; its head also says whether the loop
-// may be asleep, so that posting and deciding to wake is one compare-and-swap.
+// The inbox of a loop: what other threads post. A lock-free stack that the loop takes whole; its head also
+// says whether the loop may be asleep, so that posting and deciding to wake is one compare-and-swap.
 #pragma once
 
 #include "backends/chosen.hpp"
@@ -15,7 +15,8 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// Outlives its loop for the sake of LoopRemote. post() and closed() may be called from any thread, the rest from the loop's.
+// Outlives its loop for the sake of LoopRemote. post() and closed() may be called from any thread, the rest
+// from the loop's.
 class Inbox {
  public:
   // A posted callback. Nodes are recycled between the threads that post and the loop.
@@ -63,7 +64,8 @@ class Inbox {
   std::atomic<Node*> recycled_{nullptr};
   Node sleeping_;
   Node closed_;
-  // Keeps close() from releasing the backend under a thread that is just waking it. Taken only when the loop may be asleep.
+  // Keeps close() from releasing the backend under a thread that is just waking it. Taken only when the loop
+  // may be asleep.
   std::mutex wake_mutex_;
   Backend* backend_;
 };

@@ -26,9 +26,11 @@ struct LoopAccess {
   static TaskBase* current_task(EventLoop& loop) noexcept { return loop.current_task_; }
   // Throws RuntimeError "<call>: the loop is closed".
   static void check_open(const EventLoop& loop, const char* call) { loop.check_open(call); }
-  // How many operations a task may complete without suspending before it has to yield to the others (tokio's figure is 128).
+  // How many operations a task may complete without suspending before it has to yield to the others (tokio's
+  // figure is 128).
   static constexpr int first_await_budget = 64;
-  // One awaited operation completed without suspending; false when the task has had its share of them and must yield.
+  // One awaited operation completed without suspending; false when the task has had its share of them and
+  // must yield.
   static bool spend_await_budget(EventLoop& loop) noexcept { return --loop.await_budget_ > 0; }
   static std::unique_ptr<SignalState>& signals(EventLoop& loop) noexcept { return loop.signals_; }
   static AsyncGeneratorBase*& first_generator(EventLoop& loop) noexcept { return loop.first_generator_; }

@@ -1,4 +1,5 @@
-// LoopResource: an object that the loop must tell before it closes: transports, servers, pending executor jobs.
+// LoopResource: an object that the loop must tell before it closes: transports, servers, pending executor
+// jobs.
 #pragma once
 
 #include <weir/config.hpp>
@@ -8,7 +9,8 @@ namespace weir::inline WEIR_ABI::detail {
 
 // A link in the loop's list. It leaves the list by itself when it is destroyed. Loop's thread only.
 struct LoopResource {
-  // Called once by EventLoop::close(), when no operation is pending any more, after the resource was taken out of the list.
+  // Called once by EventLoop::close(), when no operation is pending any more, after the resource was taken
+  // out of the list.
   using Closing = void (*)(LoopResource&) noexcept;
 
   LoopResource(EventLoop& owner, Closing closing) noexcept;

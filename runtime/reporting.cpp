@@ -75,7 +75,8 @@ void report_never_awaited(const std::source_location& where) noexcept {
     return value != nullptr && *value != '\0' && std::string_view(value) != "0";
   }();
   if (loop != nullptr ? loop->get_debug() : debug_process) {
-    log(LogLevel::warning, describe_at(std::string("coroutine '") + where.function_name() + "' was never awaited", where));
+    log(LogLevel::warning,
+        describe_at(std::string("coroutine '") + where.function_name() + "' was never awaited", where));
   }
 }
 
@@ -86,7 +87,9 @@ void EventLoop::set_debug(bool enabled) noexcept {
   update_care();
 }
 
-void EventLoop::set_slow_callback_duration(Duration duration) noexcept { debugging_->slow_callback_duration = duration; }
+void EventLoop::set_slow_callback_duration(Duration duration) noexcept {
+  debugging_->slow_callback_duration = duration;
+}
 Duration EventLoop::slow_callback_duration() const noexcept { return debugging_->slow_callback_duration; }
 
 // The clock is read around the item because that is what is asked: how long did it keep the loop?
@@ -101,8 +104,9 @@ void EventLoop::run_debugged(detail::ReadyItem& item) {
       if (taken > loop.debugging_->slow_callback_duration) {
         const std::string& running = loop.debugging_->running;
         const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(taken).count();
-        detail::log(LogLevel::warning, "Executing " + (running.empty() ? std::string("an I/O event") : running) + " took " +
-                                           std::to_string(milliseconds) + " ms");
+        detail::log(LogLevel::warning, "Executing " +
+                                           (running.empty() ? std::string("an I/O event") : running) +
+                                           " took " + std::to_string(milliseconds) + " ms");
       }
     }
   } const timed{*this, begun};

@@ -10,7 +10,8 @@ namespace weir::inline WEIR_ABI::detail {
 // The loop that runs in this thread, or null.
 EventLoop*& running_loop_slot() noexcept;
 
-// Ready items: a due timer {slot, ticket}, a suspended task, a callback with its context, a callback posted by another thread.
+// Ready items: a due timer {slot, ticket}, a suspended task, a callback with its context, a callback posted
+// by another thread.
 void run_timer(ReadyItem& item, ReadyAction action);
 void run_task(ReadyItem& item, ReadyAction action);
 void run_scheduled(ReadyItem& item, ReadyAction action);

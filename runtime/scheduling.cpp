@@ -87,20 +87,23 @@ void EventLoop::check_thread(const char* call) const {
   }
 }
 
-Handle EventLoop::call_soon_with_care(detail::Callback callback, CallOptions options, std::source_location where) {
+Handle EventLoop::call_soon_with_care(detail::Callback callback, CallOptions options,
+                                      std::source_location where) {
   check_open("call_soon");
   check_thread("call_soon");
-  auto* scheduled =
-      detail::new_block<detail::Scheduled>(detail::Scheduled{this, std::move(callback), detail::context_for(options), where});
+  auto* scheduled = detail::new_block<detail::Scheduled>(
+      detail::Scheduled{this, std::move(callback), detail::context_for(options), where});
   return Handle(anchor_, number_, ready_.push(&detail::run_scheduled, scheduled));
 }
 
-TimerHandle EventLoop::schedule_at(TimePoint when, detail::Callback callback, CallOptions options, std::source_location where) {
+TimerHandle EventLoop::schedule_at(TimePoint when, detail::Callback callback, CallOptions options,
+                                   std::source_location where) {
   check_open("call_at");
   check_thread("call_at");
   Context context;
   const Context* current = detail::current_context_slot();
-  if (options.context != nullptr || (current != nullptr && !detail::ContextAccess::empty(*current))) [[unlikely]] {
+  if (options.context != nullptr || (current != nullptr && !detail::ContextAccess::empty(*current)))
+      [[unlikely]] {
     context = detail::context_for(options);
   }
   detail::TimerSlot* slot = timers_->add(when, std::move(callback), std::move(context), where);
@@ -125,10 +128,13 @@ void EventLoop::post(detail::Callback callback, CallOptions options) {
   inbox_->post(std::move(callback), std::move(context));
 }
 
-// --- Handles ---------------------------------------------------------------------------------------------------------
+// --- Handles
+// ---------------------------------------------------------------------------------------------------------
 
 EventLoop* Handle::loop() const noexcept {
-  return anchor_ != nullptr && anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_ ? anchor_->loop : nullptr;
+  return anchor_ != nullptr && anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_
+             ? anchor_->loop
+             : nullptr;
 }
 
 void Handle::cancel() noexcept {
@@ -164,7 +170,9 @@ std::string Handle::describe() const {
 }
 
 EventLoop* TimerHandle::loop() const noexcept {
-  return anchor_ != nullptr && anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_ ? anchor_->loop : nullptr;
+  return anchor_ != nullptr && anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_
+             ? anchor_->loop
+             : nullptr;
 }
 
 void TimerHandle::cancel() noexcept {

@@ -34,8 +34,9 @@ struct SignalState {
   Callback on_interrupt;
 };
 
-// While it exists, SIGINT calls `on_interrupt` on the loop instead of ending the process. It installs nothing when this is not the process's
-// main thread, when SIGINT is handled or ignored already, or when the system refuses.
+// While it exists, SIGINT calls `on_interrupt` on the loop instead of ending the process. It installs nothing
+// when this is not the process's main thread, when SIGINT is handled or ignored already, or when the system
+// refuses.
 class InterruptWatch {
  public:
   InterruptWatch(EventLoop& loop, Callback on_interrupt);

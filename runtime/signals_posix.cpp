@@ -19,8 +19,8 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
-// The process-wide table. The handler may run on any thread at any time, so it only reads atomics; who leaves the table waits
-// until no handler is inside.
+// The process-wide table. The handler may run on any thread at any time, so it only reads atomics; who leaves
+// the table waits until no handler is inside.
 constinit std::array<std::atomic<SignalState*>, 64> watching_loops{};
 constinit std::atomic<int> handlers_inside{0};
 
@@ -46,11 +46,12 @@ bool on_main_thread() noexcept {
 }
 
 bool install_interrupt_handler() noexcept {
-  struct sigaction current {};
-  if (::sigaction(SIGINT, nullptr, &current) != 0 || (current.sa_flags & SA_SIGINFO) != 0 || current.sa_handler != SIG_DFL) {
+  struct sigaction current{};
+  if (::sigaction(SIGINT, nullptr, &current) != 0 || (current.sa_flags & SA_SIGINFO) != 0 ||
+      current.sa_handler != SIG_DFL) {
     return false;
   }
-  struct sigaction ours {};
+  struct sigaction ours{};
   ours.sa_handler = &weir_on_signal;
   ours.sa_flags = SA_RESTART;
   ::sigfillset(&ours.sa_mask);
@@ -58,9 +59,9 @@ bool install_interrupt_handler() noexcept {
 }
 
 void restore_interrupt_handler() noexcept {
-  struct sigaction current {};
+  struct sigaction current{};
   if (::sigaction(SIGINT, nullptr, &current) == 0 && current.sa_handler == &weir_on_signal) {
-    struct sigaction standard {};
+    struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     ::sigaction(SIGINT, &standard, nullptr);
   }

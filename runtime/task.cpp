@@ -3,11 +3,12 @@
 //   prepared   made by create_task, not yet listed by its loop: a task factory may still refuse it
 //   ready      listed; its step is in the ready queue                     -> running
 //   running    on the stack of step()                                     -> suspended, done
-//   suspended  waiting_for_ is the hook of the awaitable it waits for     -> ready, by that awaitable's wake()
-//   done       has its outcome; no longer listed, its frames destroyed
+//   suspended  waiting_for_ is the hook of the awaitable it waits for     -> ready, by that awaitable's
+//   wake() done       has its outcome; no longer listed, its frames destroyed
 //
-// cancel() on a suspended task asks the awaitable. What refuses (it is complete already, or cannot be cancelled by itself) leaves
-// must_cancel_, which throws at the resumption, or is handed to the next awaitable when the resumption did not look at it.
+// cancel() on a suspended task asks the awaitable. What refuses (it is complete already, or cannot be
+// cancelled by itself) leaves must_cancel_, which throws at the resumption, or is handed to the next
+// awaitable when the resumption did not look at it.
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 #include "runtime/running.hpp"
@@ -127,7 +128,8 @@ bool TaskBase::collect_wrapped(std::exception_ptr& exception) noexcept {
     return wrapper.promise().is_cancellation();
   }
   if (!inner_collected_) {
-    exception = std::make_exception_ptr(RuntimeError("the task factory's wrapper ended without running the coroutine"));
+    exception = std::make_exception_ptr(
+        RuntimeError("the task factory's wrapper ended without running the coroutine"));
     return false;
   }
   exception = std::exchange(exception_, nullptr);
@@ -227,7 +229,8 @@ std::vector<Ref<TaskBase>> detail::LoopAccess::all_tasks(EventLoop& loop) {
   return tasks;
 }
 
-// --- Task factories --------------------------------------------------------------------------------------------------
+// --- Task factories
+// --------------------------------------------------------------------------------------------------
 
 void EventLoop::start_task(TaskBase& task, const TaskOptions& options) {
   if (!task_factory_) {
@@ -260,7 +263,8 @@ Ref<TaskBase> AnyCoro::create_task(TaskOptions options) && {
   return task;
 }
 
-Ref<TaskBase> AnyCoro::create_task_wrapped(detail::UniqueFunction<Coro<void>(AnyCoro)> wrapper, TaskOptions options) && {
+Ref<TaskBase> AnyCoro::create_task_wrapped(detail::UniqueFunction<Coro<void>(AnyCoro)> wrapper,
+                                           TaskOptions options) && {
   Ref<TaskBase> task = take_task("AnyCoro::create_task_wrapped");
   AnyCoro inner{Ref<TaskBase>()};
   inner.frame_ = std::exchange(task->root_, nullptr);
@@ -277,15 +281,20 @@ Ref<TaskBase> AnyCoro::create_task_wrapped(detail::UniqueFunction<Coro<void>(Any
 
 detail::AnyCoroAwaiter AnyCoro::run() {
   if (!frame_) {
-    throw RuntimeError("AnyCoro::run: the coroutine was run already, or this is not a task factory's wrapper");
+    throw RuntimeError(
+        "AnyCoro::run: the coroutine was run already, or this is not a task factory's wrapper");
   }
   return detail::AnyCoroAwaiter(*promise_->task, std::exchange(frame_, nullptr), *promise_);
 }
 
-EventLoop& AnyCoro::get_loop() const noexcept { return (task_ != nullptr ? task_.get() : promise_->task)->get_loop(); }
+EventLoop& AnyCoro::get_loop() const noexcept {
+  return (task_ != nullptr ? task_.get() : promise_->task)->get_loop();
+}
 
 std::source_location AnyCoro::where() const noexcept {
-  return promise_ != nullptr ? promise_->where : task_ != nullptr ? task_->innermost_->where : std::source_location();
+  return promise_ != nullptr ? promise_->where
+         : task_ != nullptr  ? task_->innermost_->where
+                             : std::source_location();
 }
 
 namespace detail {

@@ -16,7 +16,8 @@ void SleepAwaiter::begin() {
     return;
   }
   // The task outlives the timer, which its awaiter cancels.
-  timer_ = LoopAccess::call_at_plain(loop, add_clamped(loop.time(), delay_), [task = task_] { task->wake(); });
+  timer_ =
+      LoopAccess::call_at_plain(loop, add_clamped(loop.time(), delay_), [task = task_] { task->wake(); });
 }
 
 // Refuses in any case: the cancellation then waits in the task and is thrown by await_resume().
@@ -32,7 +33,9 @@ bool SleepAwaiter::cancel_sleep(CancelHook& hook, std::string_view) noexcept {
 
 Ref<TaskBase> current_task() { return current_task(detail::running_loop_for("current_task")); }
 
-Ref<TaskBase> current_task(EventLoop& loop) noexcept { return Ref<TaskBase>(detail::LoopAccess::current_task(loop)); }
+Ref<TaskBase> current_task(EventLoop& loop) noexcept {
+  return Ref<TaskBase>(detail::LoopAccess::current_task(loop));
+}
 
 std::vector<Ref<TaskBase>> all_tasks() { return all_tasks(detail::running_loop_for("all_tasks")); }
 

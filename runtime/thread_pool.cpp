@@ -18,7 +18,8 @@ namespace weir::inline WEIR_ABI {
 
 Executor::~Executor() = default;
 
-// Shared with the threads, so that a pool that was shut down without waiting may be destroyed before they end.
+// Shared with the threads, so that a pool that was shut down without waiting may be destroyed before they
+// end.
 struct ThreadPoolExecutor::State {
   std::mutex mutex;
   std::condition_variable work;
@@ -51,7 +52,8 @@ struct ThreadPoolExecutor::State {
 
 ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options) : state_(std::make_shared<State>()) {
   const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
-  state_->max_workers = options.max_workers != 0 ? options.max_workers : std::min<std::size_t>(32, processors + 4);
+  state_->max_workers =
+      options.max_workers != 0 ? options.max_workers : std::min<std::size_t>(32, processors + 4);
   state_->name_prefix = options.thread_name_prefix;
 }
 
@@ -78,7 +80,8 @@ void ThreadPoolExecutor::submit(Job job) {
   }
 #if defined(__linux__)
   // The kernel keeps 15 bytes of a name.
-  const std::string name = (state_->name_prefix + "_" + std::to_string(state_->threads.size() - 1)).substr(0, 15);
+  const std::string name =
+      (state_->name_prefix + "_" + std::to_string(state_->threads.size() - 1)).substr(0, 15);
   pthread_setname_np(state_->threads.back().native_handle(), name.c_str());
 #endif
 }

@@ -1,5 +1,6 @@
-// The timers of a loop: a 4-ary heap by (deadline, order of scheduling). Cancelling frees the timer's slot at once and
-// leaves a stale heap entry, which is recognised by its ticket and swept when more than half are stale.
+// The timers of a loop: a 4-ary heap by (deadline, order of scheduling). Cancelling frees the timer's slot at
+// once and leaves a stale heap entry, which is recognised by its ticket and swept when more than half are
+// stale.
 #pragma once
 
 #include <weir/config.hpp>
@@ -16,7 +17,8 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// One timer. Slots are recycled and live as long as the heap; the id tells a handle whether the slot is still its timer.
+// One timer. Slots are recycled and live as long as the heap; the id tells a handle whether the slot is still
+// its timer.
 struct TimerSlot {
   Callback callback;
   Context context;
@@ -43,7 +45,8 @@ class TimerHeap {
   TimePoint next_deadline() noexcept;
   // Queues what is due, earliest first.
   void queue_due(TimePoint now, ReadyQueue& ready);
-  // Takes what a due timer's ready item needs to run and frees the slot; false when it was cancelled or moved meanwhile.
+  // Takes what a due timer's ready item needs to run and frees the slot; false when it was cancelled or moved
+  // meanwhile.
   bool take(TimerSlot* slot, std::uint64_t ticket, Callback& callback, Context& context) noexcept;
   void clear() noexcept;
 

@@ -43,9 +43,9 @@ Env::Env() : descriptors_(open_descriptors()), uncaught_(std::uncaught_exception
 
 void Env::watch(EventLoop& loop) {
   loop.set_exception_handler([this](EventLoop&, const ExceptionContext& context) {
-    reports_.push_back({context.message, context.exception, context.handle, context.object, context.task != nullptr,
-                        context.future != nullptr, context.transport != nullptr, context.protocol != nullptr,
-                        context.source_location});
+    reports_.push_back({context.message, context.exception, context.handle, context.object,
+                        context.task != nullptr, context.future != nullptr, context.transport != nullptr,
+                        context.protocol != nullptr, context.source_location});
   });
 }
 
@@ -58,7 +58,8 @@ Env::~Env() noexcept(false) {
 
 void Env::check_end() {
   for (const Report& report : reports_) {
-    FAIL_CHECK("reported and not expected: " << report.message << " (" << describe_exception(report.exception) << ")");
+    FAIL_CHECK("reported and not expected: " << report.message << " (" << describe_exception(report.exception)
+                                             << ")");
   }
   for (const LogLine& line : logs_) {
     FAIL_CHECK("logged and not expected: " << line.text);
@@ -131,8 +132,8 @@ bool has(std::string_view capability) {
 
 void skip(std::string_view id, std::string_view capability) {
   ++skips;
-  std::printf("weir-skip: %.*s %.*s\n", static_cast<int>(id.size()), id.data(), static_cast<int>(capability.size()),
-              capability.data());
+  std::printf("weir-skip: %.*s %.*s\n", static_cast<int>(id.size()), id.data(),
+              static_cast<int>(capability.size()), capability.data());
 }
 
 unsigned skip_count() noexcept { return skips; }

@@ -1,5 +1,6 @@
-// The fixture of weir's own tests. WEIR_TEST gives a coroutine body on a fresh loop; LoopFixture is for tests that drive the loop
-// themselves. Both check afterwards that nothing was reported that the test did not expect, that no task is left and no descriptor leaked.
+// The fixture of weir's own tests. WEIR_TEST gives a coroutine body on a fresh loop; LoopFixture is for tests
+// that drive the loop themselves. Both check afterwards that nothing was reported that the test did not
+// expect, that no task is left and no descriptor leaked.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -51,7 +52,8 @@ class Env {
   // Takes the reports that reached the exception handler so far, or the lines that reached the log sink.
   std::vector<Report> take_reports() { return std::exchange(reports_, {}); }
   std::vector<LogLine> take_logs() { return std::exchange(logs_, {}); }
-  // Takes one report whose message contains `text`; fails the test when there is none. Likewise one line of the log.
+  // Takes one report whose message contains `text`; fails the test when there is none. Likewise one line of
+  // the log.
   Report expect_report(std::string_view text);
   std::string expect_log(std::string_view text);
   // For tests that open descriptors which outlive them on purpose.
@@ -81,10 +83,12 @@ class LoopFixture {
   EventLoop& loop = *loop_owner;
 };
 
-// Runs the loop turn by turn, without waiting, until a turn leaves nothing ready: only the outside can make progress then.
+// Runs the loop turn by turn, without waiting, until a turn leaves nothing ready: only the outside can make
+// progress then.
 void drain(EventLoop& loop);
 // Runs the loop until `condition` holds; fails the test after `limit` of the loop's time.
-void run_until(EventLoop& loop, const std::function<bool()>& condition, Duration limit = std::chrono::seconds(20));
+void run_until(EventLoop& loop, const std::function<bool()>& condition,
+               Duration limit = std::chrono::seconds(20));
 // The same from inside a coroutine: lets the loop turn until `condition` holds.
 Coro<void> until(std::function<bool()> condition, Duration limit = std::chrono::seconds(20));
 // One turn of the loop that does not wait.
@@ -95,7 +99,8 @@ std::size_t open_descriptors();
 
 // Has the backend under test this capability? The names are those of `weir info`.
 bool has(std::string_view capability);
-// Records that the statement `id` cannot be shown here for want of `capability`. Return from the test after it.
+// Records that the statement `id` cannot be shown here for want of `capability`. Return from the test after
+// it.
 void skip(std::string_view id, std::string_view capability);
 unsigned skip_count() noexcept;
 
@@ -103,9 +108,12 @@ void run_test_body(Coro<void> (*body)(EventLoop& loop, Env& env));
 
 }  // namespace weir::testing
 
-// A test whose body is a coroutine on a running loop; it may use `loop` and `env`, co_await, and doctest's macros. It fails after 30 s of the loop's time.
+// A test whose body is a coroutine on a running loop; it may use `loop` and `env`, co_await, and doctest's
+// macros. It fails after 30 s of the loop's time.
 #define WEIR_TEST(name) WEIR_TEST_IN(name, DOCTEST_ANONYMOUS(weir_test_body_))
-#define WEIR_TEST_IN(name, body)                                                                    \
-  static ::weir::Coro<void> body([[maybe_unused]] ::weir::EventLoop& loop, [[maybe_unused]] ::weir::testing::Env& env); \
-  TEST_CASE(name) { ::weir::testing::run_test_body(&body); }                                        \
-  static ::weir::Coro<void> body([[maybe_unused]] ::weir::EventLoop& loop, [[maybe_unused]] ::weir::testing::Env& env)
+#define WEIR_TEST_IN(name, body)                                              \
+  static ::weir::Coro<void> body([[maybe_unused]] ::weir::EventLoop& loop,    \
+                                 [[maybe_unused]] ::weir::testing::Env& env); \
+  TEST_CASE(name) { ::weir::testing::run_test_body(&body); }                  \
+  static ::weir::Coro<void> body([[maybe_unused]] ::weir::EventLoop& loop,    \
+                                 [[maybe_unused]] ::weir::testing::Env& env)

@@ -1,4 +1,5 @@
-// AsyncGenerator<T>: an `async def` that yields. Its body may co_await and co_yield; the consumer awaits next().
+// AsyncGenerator<T>: an `async def` that yields. Its body may co_await and co_yield; the consumer awaits
+// next().
 #pragma once
 
 #include <weir/config.hpp>
@@ -15,8 +16,8 @@ namespace weir::inline WEIR_ABI {
 
 namespace detail {
 
-// The part of a generator's promise that does not depend on what it yields. From its first iteration to its end it is in
-// the loop's list, for shutdown_asyncgens().
+// The part of a generator's promise that does not depend on what it yields. From its first iteration to its
+// end it is in the loop's list, for shutdown_asyncgens().
 class WEIR_API AsyncGeneratorBase : public AwaitTransform {
  public:
   std::suspend_always initial_suspend() const noexcept { return {}; }
@@ -27,7 +28,9 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   struct YieldAwaiter {
     AsyncGeneratorBase& generator;
     bool await_ready() const noexcept { return false; }
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept { return generator.hand_back(); }
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+      return generator.hand_back();
+    }
     void await_resume() const {
       if (generator.closing_) {
         throw GeneratorExit();
@@ -60,7 +63,8 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   friend class GeneratorResume;
   friend class GeneratorClose;
 
-  // Enters the loop's list at the first iteration; throws RuntimeError when it is being iterated by somebody else.
+  // Enters the loop's list at the first iteration; throws RuntimeError when it is being iterated by somebody
+  // else.
   void begin(TaskBase& task);
   std::coroutine_handle<> hand_back() noexcept {
     active_ = false;
@@ -68,7 +72,8 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
     return std::exchange(continuation, nullptr);
   }
   void leave_loop() noexcept;
-  // The object that owned the generator is gone: closes it in a task of its own, or destroys it. `self` is the frame.
+  // The object that owned the generator is gone: closes it in a task of its own, or destroys it. `self` is
+  // the frame.
   static void dropped(std::coroutine_handle<> self, AsyncGeneratorBase& generator) noexcept;
 
   std::exception_ptr exception_;
@@ -77,8 +82,8 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   EventLoop* loop_ = nullptr;
   AsyncGeneratorBase* previous_ = nullptr;
   AsyncGeneratorBase* next_ = nullptr;
-  bool active_ = false;    // its body runs or is suspended in a co_await
-  bool closing_ = false;   // GeneratorExit is to be thrown at the co_yield
+  bool active_ = false;   // its body runs or is suspended in a co_await
+  bool closing_ = false;  // GeneratorExit is to be thrown at the co_yield
   bool finished_ = false;
   bool orphaned_ = false;  // nobody owns the frame any more but the one who is closing it
   bool shutting_down_ = false;
@@ -87,10 +92,13 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
 // Resumes the body until its next co_yield or its end.
 class WEIR_API GeneratorResume : public AwaiterBase {
  public:
-  GeneratorResume(AsyncGeneratorBase* generator, bool close) noexcept : generator_(generator), close_(close) {}
+  GeneratorResume(AsyncGeneratorBase* generator, bool close) noexcept
+      : generator_(generator), close_(close) {}
   GeneratorResume(const GeneratorResume&) = delete;
 
-  bool await_ready() const noexcept { return generator_ == nullptr || generator_->finished() || (close_ && !generator_->started()); }
+  bool await_ready() const noexcept {
+    return generator_ == nullptr || generator_->finished() || (close_ && !generator_->started());
+  }
   template <std::derived_from<PromiseBase> P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> consumer) {
     PromiseBase& promise = consumer.promise();
@@ -112,7 +120,8 @@ class WEIR_API GeneratorResume : public AwaiterBase {
   bool resumed_ = false;
 };
 
-// co_await of this closes the generator: GeneratorExit is thrown at its co_yield. Throws RuntimeError when it yields again.
+// co_await of this closes the generator: GeneratorExit is thrown at its co_yield. Throws RuntimeError when it
+// yields again.
 class WEIR_API GeneratorClose : public GeneratorResume {
  public:
   explicit GeneratorClose(AsyncGeneratorBase* generator) noexcept : GeneratorResume(generator, true) {}
@@ -121,8 +130,8 @@ class WEIR_API GeneratorClose : public GeneratorResume {
 
 }  // namespace detail
 
-// The generator object; move-only. `while (auto item = co_await generator.next())` iterates it. One that is dropped half-way is closed by a task
-// on the loop (asyncio's hooks). Loop-bound.
+// The generator object; move-only. `while (auto item = co_await generator.next())` iterates it. One that is
+// dropped half-way is closed by a task on the loop (asyncio's hooks). Loop-bound.
 template <class T>
 class [[nodiscard("an AsyncGenerator does nothing until it is iterated")]] AsyncGenerator {
  public:
@@ -142,7 +151,8 @@ class [[nodiscard("an AsyncGenerator does nothing until it is iterated")]] Async
     std::optional<T> value_;
   };
 
-  AsyncGenerator(AsyncGenerator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)), promise_(other.promise_) {
+  AsyncGenerator(AsyncGenerator&& other) noexcept
+      : frame_(std::exchange(other.frame_, nullptr)), promise_(other.promise_) {
     adopt();
   }
   AsyncGenerator& operator=(AsyncGenerator&& other) noexcept {
@@ -167,15 +177,16 @@ class [[nodiscard("an AsyncGenerator does nothing until it is iterated")]] Async
     }
   };
 
-  // co_await gives the next item, or nothing when the generator has ended (__anext__). Rethrows what its body throws. Throws RuntimeError when it is
-  // already being iterated by another task.
+  // co_await gives the next item, or nothing when the generator has ended (__anext__). Rethrows what its body
+  // throws. Throws RuntimeError when it is already being iterated by another task.
   Next next() noexcept { return Next(frame_ ? promise_ : nullptr); }
-  // co_await closes it: its body sees GeneratorExit at the co_yield where it stands, and its cleanup runs (aclose). Throws RuntimeError when the body yields
-  // again. Does nothing when it has ended or never began.
+  // co_await closes it: its body sees GeneratorExit at the co_yield where it stands, and its cleanup runs
+  // (aclose). Throws RuntimeError when the body yields again. Does nothing when it has ended or never began.
   detail::GeneratorClose aclose() noexcept { return detail::GeneratorClose(frame_ ? promise_ : nullptr); }
 
  private:
-  explicit AsyncGenerator(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame), promise_(&frame.promise()) {
+  explicit AsyncGenerator(std::coroutine_handle<promise_type> frame) noexcept
+      : frame_(frame), promise_(&frame.promise()) {
     promise_->self_ = frame;
     adopt();
   }

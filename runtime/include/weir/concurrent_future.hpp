@@ -64,8 +64,8 @@ class ConcurrentState final : public ConcurrentStateBase {
   std::optional<StoredResult<T>> value;
 };
 
-// Ties a loop future to a thread future without a reference that another thread could drop: `future` is read and
-// cleared on the loop's thread only.
+// Ties a loop future to a thread future without a reference that another thread could drop: `future` is read
+// and cleared on the loop's thread only.
 struct FutureLink {
   FutureBase* future;
   LoopRemote remote;
@@ -103,7 +103,8 @@ class ConcurrentFuture {
   bool cancelled() const { return state_->cancelled(); }
   // Cancels it unless it is done (cancel). One made by run_coroutine_threadsafe cancels its task.
   bool cancel() const { return state_->cancel(); }
-  // Blocks until it is done, then gives a copy of the value, rethrows its exception or throws CancelledError (result). Not to be called on a loop's thread.
+  // Blocks until it is done, then gives a copy of the value, rethrows its exception or throws CancelledError
+  // (result). Not to be called on a loop's thread.
   T get() const& {
     state_->wait();
     state_->throw_unless_value();
@@ -149,7 +150,8 @@ class ConcurrentFuture {
     }
   }
   void set_exception(std::exception_ptr exception) const { state_->set_exception(std::move(exception)); }
-  // Calls `callback` once when it is done, on the thread that completes it, or here when it is done already. It must not throw.
+  // Calls `callback` once when it is done, on the thread that completes it, or here when it is done already.
+  // It must not throw.
   void add_done_callback(detail::Callback callback) const { state_->add_done_callback(std::move(callback)); }
 
   // For weir's own rooms.

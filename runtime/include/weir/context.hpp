@@ -1,5 +1,5 @@
-// Context variables (Python's contextvars): values that follow a task or callback instead of a thread. A context costs nothing
-// while no variable was set in it.
+// Context variables (Python's contextvars): values that follow a task or callback instead of a thread. A
+// context costs nothing while no variable was set in it.
 #pragma once
 
 #include <weir/config.hpp>
@@ -45,8 +45,9 @@ WEIR_API std::uint64_t new_context_key() noexcept;
 
 }  // namespace detail
 
-// A set of variables with their values (contextvars.Context). A Context is a handle: copies share one set of variables, as
-// Python names do; copy() makes an independent one in constant time. Used on one thread at a time; use cross_thread_copy() for another.
+// A set of variables with their values (contextvars.Context). A Context is a handle: copies share one set of
+// variables, as Python names do; copy() makes an independent one in constant time. Used on one thread at a
+// time; use cross_thread_copy() for another.
 class WEIR_API Context {
  public:
   // An empty context.
@@ -90,7 +91,8 @@ WEIR_API Context copy_context();
 
 namespace detail {
 
-// The context that code on this thread sees and changes now; never null once current_context() has been called.
+// The context that code on this thread sees and changes now; never null once current_context() has been
+// called.
 #if defined(_WIN32)
 WEIR_API Context*& current_context_slot() noexcept;
 #else
@@ -111,7 +113,8 @@ struct WEIR_API ContextAccess {
 // Makes a context the current one of this thread until the end of the scope.
 class ContextScope {
  public:
-  explicit ContextScope(Context& context) noexcept : previous_(std::exchange(current_context_slot(), &context)) {}
+  explicit ContextScope(Context& context) noexcept
+      : previous_(std::exchange(current_context_slot(), &context)) {}
   ContextScope(const ContextScope&) = delete;
   ContextScope& operator=(const ContextScope&) = delete;
   ~ContextScope() { current_context_slot() = previous_; }
@@ -130,8 +133,8 @@ decltype(auto) Context::run(F&& f) {
   return std::forward<F>(f)();
 }
 
-// A variable that may be set in a context (contextvars.ContextVar). T must be copyable. Make it once, at namespace scope; it is
-// immutable and may be used from any thread.
+// A variable that may be set in a context (contextvars.ContextVar). T must be copyable. Make it once, at
+// namespace scope; it is immutable and may be used from any thread.
 template <class T>
 class ContextVar {
  public:
@@ -157,7 +160,8 @@ class ContextVar {
 
   const std::string& name() const noexcept { return name_; }
 
-  // The value in the current context, else the default. Throws std::out_of_range (Python: LookupError) when there is neither.
+  // The value in the current context, else the default. Throws std::out_of_range (Python: LookupError) when
+  // there is neither.
   T get() const {
     if (const T* value = find(detail::current_context())) {
       return *value;
@@ -181,13 +185,15 @@ class ContextVar {
   Token set(T value) const {
     Context& context = detail::current_context();
     Token token(this, detail::ContextAccess::get_shared(context, key_));
-    detail::ContextAccess::set(context, key_, std::make_shared<const detail::TypedContextValue<T>>(std::move(value)));
+    detail::ContextAccess::set(context, key_,
+                               std::make_shared<const detail::TypedContextValue<T>>(std::move(value)));
     return token;
   }
   // Puts back what a set() replaced. Throws std::invalid_argument when the token is another variable's.
   void reset(Token token) const {
     if (token.variable_ != this) {
-      throw std::invalid_argument("ContextVar::reset: the token was made by another variable than '" + name_ + "'");
+      throw std::invalid_argument("ContextVar::reset: the token was made by another variable than '" + name_ +
+                                  "'");
     }
     detail::ContextAccess::set(detail::current_context(), key_, std::move(token.old_));
   }

@@ -1,4 +1,5 @@
-// Coro<T>: what an `async def` returns. Lazy and move-only: nothing runs until it is awaited or given to create_task.
+// Coro<T>: what an `async def` returns. Lazy and move-only: nothing runs until it is awaited or given to
+// create_task.
 #pragma once
 
 #include <weir/config.hpp>
@@ -42,7 +43,8 @@ struct FinalAwaiter {
   void await_resume() const noexcept {}
 };
 
-// Stands for an awaiter that lives elsewhere, at least as long as the co_await expression: g++ 12 would copy it otherwise.
+// Stands for an awaiter that lives elsewhere, at least as long as the co_await expression: g++ 12 would copy
+// it otherwise.
 template <class A>
 class AwaiterReference {
  public:
@@ -71,17 +73,20 @@ struct AwaitTransform : PromiseBase {
     return CoroAwaiter<U>(coro.take());
   }
   template <class U>
-  FutureAwaiter<U, false> await_transform(const Future<U>& future, std::source_location at = std::source_location::current()) {
+  FutureAwaiter<U, false> await_transform(const Future<U>& future,
+                                          std::source_location at = std::source_location::current()) {
     where = at;
     return FutureAwaiter<U, false>(*future.base());
   }
   template <class U>
-  FutureAwaiter<U, true> await_transform(Future<U>&& future, std::source_location at = std::source_location::current()) {
+  FutureAwaiter<U, true> await_transform(Future<U>&& future,
+                                         std::source_location at = std::source_location::current()) {
     where = at;
     return FutureAwaiter<U, true>(*future.base());
   }
   template <std::derived_from<AwaiterBase> A>
-  AwaiterReference<A> await_transform(A&& awaiter, std::source_location at = std::source_location::current()) {
+  AwaiterReference<A> await_transform(A&& awaiter,
+                                      std::source_location at = std::source_location::current()) {
     where = at;
     return AwaiterReference<A>(awaiter);
   }
@@ -184,8 +189,9 @@ class CoroAwaiter {
 
 }  // namespace detail
 
-// The coroutine object. A function becomes a coroutine of weir by returning Coro<T> and using co_await or co_return. T may be void or a
-// reference. A coroutine that was never started is destroyed with its arguments; debug mode reports it.
+// The coroutine object. A function becomes a coroutine of weir by returning Coro<T> and using co_await or
+// co_return. T may be void or a reference. A coroutine that was never started is destroyed with its
+// arguments; debug mode reports it.
 template <class T = void>
 class [[nodiscard("a Coro does nothing until it is awaited or given to create_task")]] Coro {
  public:
@@ -207,7 +213,9 @@ class [[nodiscard("a Coro does nothing until it is awaited or given to create_ta
   // Is there a coroutine that has not been started?
   explicit operator bool() const noexcept { return static_cast<bool>(frame_); }
   // The place of the coroutine function.
-  std::source_location where() const noexcept { return frame_ ? frame_.promise().where : std::source_location(); }
+  std::source_location where() const noexcept {
+    return frame_ ? frame_.promise().where : std::source_location();
+  }
   void swap(Coro& other) noexcept { std::swap(frame_, other.frame_); }
 
   // For weir's own rooms: gives the frame away. Throws RuntimeError when it has been awaited before.

@@ -1,5 +1,5 @@
-// EventLoop: the user's one door. Its methods stand in the order of asyncio's documentation; a group is defined in the room that
-// owns it (networking in net/), so that runtime/ links without the others.
+// EventLoop: the user's one door. Its methods stand in the order of asyncio's documentation; a group is
+// defined in the room that owns it (networking in net/), so that runtime/ links without the others.
 #pragma once
 
 #include <weir/async_generator.hpp>
@@ -54,11 +54,12 @@ template <class F>
 using ProtocolRef = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>&>>;
 }  // namespace detail
 
-// Makes the task of a create_task call: may name it, start it eagerly or wrap it, by AnyCoro's functions, and returns what they return.
+// Makes the task of a create_task call: may name it, start it eagerly or wrap it, by AnyCoro's functions, and
+// returns what they return.
 using TaskFactory = std::function<Ref<TaskBase>(EventLoop& loop, AnyCoro coro, const TaskOptions& options)>;
 
-// An event loop (asyncio.AbstractEventLoop) over the backend that was chosen when weir was built. Every function is for the loop's
-// thread, except where it says "any thread". Made by new_event_loop().
+// An event loop (asyncio.AbstractEventLoop) over the backend that was chosen when weir was built. Every
+// function is for the loop's thread, except where it says "any thread". Made by new_event_loop().
 class WEIR_API EventLoop {
  public:
   // Throws std::system_error when the system refuses what the backend needs.
@@ -68,10 +69,12 @@ class WEIR_API EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // --- Running and stopping -------------------------------------------------------------------------------------------
+  // --- Running and stopping
+  // -------------------------------------------------------------------------------------------
 
-  // Runs until `coro` (as a task) or `future` is done; gives its value or rethrows its exception (run_until_complete). Throws RuntimeError when the loop is
-  // running or closed, when another loop runs in this thread, or when stop() came first; std::invalid_argument for a future of another loop.
+  // Runs until `coro` (as a task) or `future` is done; gives its value or rethrows its exception
+  // (run_until_complete). Throws RuntimeError when the loop is running or closed, when another loop runs in
+  // this thread, or when stop() came first; std::invalid_argument for a future of another loop.
   template <class T>
   T run_until_complete(Coro<T> coro, std::source_location where = std::source_location::current()) {
     check_can_run("run_until_complete");
@@ -85,39 +88,49 @@ class WEIR_API EventLoop {
       return std::move(*detail::stored_result<T>(*future.base()));
     }
   }
-  // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown by a callback passes through.
+  // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown
+  // by a callback passes through.
   void run_forever();
-  // Makes the run call return after the current batch of callbacks; before a run call, makes that run one turn (stop).
+  // Makes the run call return after the current batch of callbacks; before a run call, makes that run one
+  // turn (stop).
   void stop() noexcept { stopping_ = true; }
   // Is it inside a run call (is_running)?
   bool is_running() const noexcept { return running_.load(std::memory_order_relaxed); }
   // Was close() called (is_closed)?
   bool is_closed() const noexcept { return closed_; }
-  // Releases everything: cancels every operation, drops queued callbacks, destroys the suspended coroutines innermost first without resuming them, closes and
-  // reports open transports (close). Idempotent. Throws RuntimeError on a running loop.
+  // Releases everything: cancels every operation, drops queued callbacks, destroys the suspended coroutines
+  // innermost first without resuming them, closes and reports open transports (close). Idempotent. Throws
+  // RuntimeError on a running loop.
   void close();
   // Closes every asynchronous generator that was iterated and has not finished (shutdown_asyncgens).
   Coro<void> shutdown_asyncgens();
-  // Waits for the jobs of the default executor while the loop goes on, then refuses new ones (shutdown_default_executor). With a timeout it warns and returns
-  // when that is over, leaving the threads to finish by themselves.
+  // Waits for the jobs of the default executor while the loop goes on, then refuses new ones
+  // (shutdown_default_executor). With a timeout it warns and returns when that is over, leaving the threads
+  // to finish by themselves.
   Coro<void> shutdown_default_executor(Duration timeout = Duration::max());
 
-  // --- Debugging ------------------------------------------------------------------------------------------------------
+  // --- Debugging
+  // ------------------------------------------------------------------------------------------------------
 
-  // Switches debug mode (set_debug): slow callbacks, calls from the wrong thread, coroutines never awaited and more are reported, with the place of
-  // creation. It is on from the start when the environment has WEIR_DEBUG=1.
+  // Switches debug mode (set_debug): slow callbacks, calls from the wrong thread, coroutines never awaited
+  // and more are reported, with the place of creation. It is on from the start when the environment has
+  // WEIR_DEBUG=1.
   void set_debug(bool enabled) noexcept;
   bool get_debug() const noexcept { return debug_; }
-  // In debug mode, a callback or task step that takes longer is logged (slow_callback_duration). 100 ms by default.
+  // In debug mode, a callback or task step that takes longer is logged (slow_callback_duration). 100 ms by
+  // default.
   void set_slow_callback_duration(Duration duration) noexcept;
   Duration slow_callback_duration() const noexcept;
 
-  // --- Scheduling callbacks -------------------------------------------------------------------------------------------
+  // --- Scheduling callbacks
+  // -------------------------------------------------------------------------------------------
 
-  // Runs the callback in the next turn, after all that is queued already (call_soon). Throws std::invalid_argument for an empty callback, RuntimeError when the loop is
-  // closed or, in debug mode, called from a foreign thread.
+  // Runs the callback in the next turn, after all that is queued already (call_soon). Throws
+  // std::invalid_argument for an empty callback, RuntimeError when the loop is closed or, in debug mode,
+  // called from a foreign thread.
   template <detail::Callable F>
-  Handle call_soon(F&& callback, CallOptions options = {}, std::source_location where = std::source_location::current()) {
+  Handle call_soon(F&& callback, CallOptions options = {},
+                   std::source_location where = std::source_location::current()) {
     detail::check_not_empty(callback, "call_soon");
     const Context* current = detail::current_context_slot();
     if (call_soon_needs_care_ || options.context != nullptr ||
@@ -126,8 +139,9 @@ class WEIR_API EventLoop {
     }
     return Handle(anchor_, number_, push_callable(std::forward<F>(callback)));
   }
-  // The same from any thread: wakes the loop if it sleeps (call_soon_threadsafe). From the loop's own thread it goes straight to the ready queue. Throws RuntimeError when the
-  // loop is closed, also when it races with close(). The loop object must exist: use remote() where it may not.
+  // The same from any thread: wakes the loop if it sleeps (call_soon_threadsafe). From the loop's own thread
+  // it goes straight to the ready queue. Throws RuntimeError when the loop is closed, also when it races with
+  // close(). The loop object must exist: use remote() where it may not.
   template <detail::Callable F>
   void call_soon_threadsafe(F&& callback, CallOptions options = {}) {
     detail::check_not_empty(callback, "call_soon_threadsafe");
@@ -135,72 +149,90 @@ class WEIR_API EventLoop {
   }
   // A handle for other threads that may outlive the loop. Any thread, while the loop exists.
   LoopRemote remote() const noexcept;
-  // Runs the callback no earlier than `delay` from now (call_later). A floating-point delay may be infinite; NaN is refused with std::invalid_argument. Errors as call_soon.
+  // Runs the callback no earlier than `delay` from now (call_later). A floating-point delay may be infinite;
+  // NaN is refused with std::invalid_argument. Errors as call_soon.
   template <class Rep, class Period, detail::Callable F>
   TimerHandle call_later(std::chrono::duration<Rep, Period> delay, F&& callback, CallOptions options = {},
                          std::source_location where = std::source_location::current()) {
     detail::check_not_empty(callback, "call_later");
     const Duration exact = detail::to_duration(delay, "call_later");
-    return schedule_at(detail::add_clamped(time(), exact), detail::Callback(std::forward<F>(callback)), options, where);
+    return schedule_at(detail::add_clamped(time(), exact), detail::Callback(std::forward<F>(callback)),
+                       options, where);
   }
-  // Runs the callback no earlier than `when` on the clock of time() (call_at). Timers with equal deadlines run in the order scheduled.
+  // Runs the callback no earlier than `when` on the clock of time() (call_at). Timers with equal deadlines
+  // run in the order scheduled.
   template <detail::Callable F>
   TimerHandle call_at(TimePoint when, F&& callback, CallOptions options = {},
                       std::source_location where = std::source_location::current()) {
     detail::check_not_empty(callback, "call_at");
     return schedule_at(when, detail::Callback(std::forward<F>(callback)), options, where);
   }
-  // Now, on the loop's monotonic clock (time): steady_clock, or the simulator's virtual one. Any thread but under sim.
+  // Now, on the loop's monotonic clock (time): steady_clock, or the simulator's virtual one. Any thread but
+  // under sim.
   TimePoint time() const noexcept;
 
-  // --- Executors ------------------------------------------------------------------------------------------------------
+  // --- Executors
+  // ------------------------------------------------------------------------------------------------------
 
-  // Calls `function` on a thread of `executor` (null: the default one, made on first use) and gives its value or exception (run_in_executor). The closure is destroyed on
-  // the loop's thread. Throws RuntimeError when the loop is closed or the executor is shut down. Under sim the job runs on the loop's thread in a later turn.
+  // Calls `function` on a thread of `executor` (null: the default one, made on first use) and gives its value
+  // or exception (run_in_executor). The closure is destroyed on the loop's thread. Throws RuntimeError when
+  // the loop is closed or the executor is shut down. Under sim the job runs on the loop's thread in a later
+  // turn.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   auto run_in_executor(Executor* executor, F&& function) -> Future<std::invoke_result_t<std::decay_t<F>&>> {
     check_open("run_in_executor");
     detail::check_not_empty(function, "run_in_executor");
     Future<std::invoke_result_t<std::decay_t<F>&>> future(*this);
-    submit_job(executor, std::make_unique<detail::TypedExecutorJob<std::decay_t<F>>>(std::forward<F>(function)), future.base());
+    submit_job(executor,
+               std::make_unique<detail::TypedExecutorJob<std::decay_t<F>>>(std::forward<F>(function)),
+               future.base());
     return future;
   }
   // Replaces the default executor (set_default_executor). Throws std::invalid_argument for null.
   void set_default_executor(std::shared_ptr<Executor> executor);
 
-  // --- Tasks and futures ----------------------------------------------------------------------------------------------
+  // --- Tasks and futures
+  // ----------------------------------------------------------------------------------------------
 
   // A pending future of this loop (create_future).
   template <class T>
   Future<T> create_future(std::source_location where = std::source_location::current()) {
     return Future<T>(*this, where);
   }
-  // Starts the coroutine in a later turn, through the task factory if one is set (create_task). Throws RuntimeError when the loop is closed, what the factory throws, and
-  // RuntimeError when the factory returns another task than the one it was given.
+  // Starts the coroutine in a later turn, through the task factory if one is set (create_task). Throws
+  // RuntimeError when the loop is closed, what the factory throws, and RuntimeError when the factory returns
+  // another task than the one it was given.
   template <class T>
-  Task<T> create_task(Coro<T> coro, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+  Task<T> create_task(Coro<T> coro, TaskOptions options = {},
+                      std::source_location where = std::source_location::current()) {
     check_open("create_task");
-    Ref<FutureBase> state(static_cast<FutureBase*>(detail::new_block<detail::TaskState<T>>(*this, std::move(coro), where)));
+    Ref<FutureBase> state(
+        static_cast<FutureBase*>(detail::new_block<detail::TaskState<T>>(*this, std::move(coro), where)));
     start_task(static_cast<TaskBase&>(*state), options);
     return Task<T>(std::move(state));
   }
-  // Sets what makes tasks (set_task_factory); an empty one restores the default. get_task_factory gives it, empty for the default.
+  // Sets what makes tasks (set_task_factory); an empty one restores the default. get_task_factory gives it,
+  // empty for the default.
   void set_task_factory(TaskFactory factory) { task_factory_ = std::move(factory); }
   const TaskFactory& get_task_factory() const noexcept { return task_factory_; }
 
-  // --- Networking (defined in net/, documented with their options in <weir/net/…>) -------------------------------------
+  // --- Networking (defined in net/, documented with their options in <weir/net/…>)
+  // -------------------------------------
 
   // <weir/net/connect.hpp>: create_connection, connect_accepted_socket.
   template <class F>
-  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> create_connection(F&& factory, ConnectionOptions options);
+  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> create_connection(F&& factory,
+                                                                            ConnectionOptions options);
   template <class F>
-  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> connect_accepted_socket(F&& factory, Socket socket, AcceptedSocketOptions options);
+  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> connect_accepted_socket(
+      F&& factory, Socket socket, AcceptedSocketOptions options);
   // <weir/net/server.hpp>: create_server.
   template <class F>
   Coro<Ref<Server>> create_server(F&& factory, ServerOptions options);
 
-  // --- Sockets (defined in net/, documented in <weir/net/sock_ops.hpp>) ------------------------------------------------
+  // --- Sockets (defined in net/, documented in <weir/net/sock_ops.hpp>)
+  // ------------------------------------------------
 
   detail::RecvAwaiter sock_recv(Socket& socket, std::size_t max_bytes);
   detail::RecvIntoAwaiter sock_recv_into(Socket& socket, std::span<std::byte> buffer);
@@ -209,11 +241,14 @@ class WEIR_API EventLoop {
   detail::ConnectAwaiter sock_connect(Socket& socket, const Address& address);
   detail::AcceptAwaiter sock_accept(Socket& socket);
 
-  // --- Watching file descriptors (defined in net/) --------------------------------------------------------------------
+  // --- Watching file descriptors (defined in net/)
+  // --------------------------------------------------------------------
 
-  // Calls `callback` in every turn in which the descriptor is readable, has hung up or has an error, until remove_reader (add_reader). Adding again replaces the callback.
-  // Throws std::invalid_argument for a negative descriptor, std::system_error as the system refuses (EBADF, EPERM for a regular file under epoll), RuntimeError for a
-  // transport's descriptor, NotSupportedError when the backend cannot watch this kind.
+  // Calls `callback` in every turn in which the descriptor is readable, has hung up or has an error, until
+  // remove_reader (add_reader). Adding again replaces the callback. Throws std::invalid_argument for a
+  // negative descriptor, std::system_error as the system refuses (EBADF, EPERM for a regular file under
+  // epoll), RuntimeError for a transport's descriptor, NotSupportedError when the backend cannot watch this
+  // kind.
   template <detail::Callable F>
   void add_reader(native_socket descriptor, F&& callback, CallOptions options = {}) {
     detail::check_not_empty(callback, "add_reader");
@@ -223,7 +258,8 @@ class WEIR_API EventLoop {
   void add_reader(const Socket& socket, F&& callback, CallOptions options = {}) {
     add_reader(descriptor_of(socket), std::forward<F>(callback), options);
   }
-  // Stops watching; false when there was nothing to stop (remove_reader). The callback is not called again. Throws RuntimeError for a transport's descriptor.
+  // Stops watching; false when there was nothing to stop (remove_reader). The callback is not called again.
+  // Throws RuntimeError for a transport's descriptor.
   bool remove_reader(native_socket descriptor);
   bool remove_reader(const Socket& socket);
   // The same for writing (add_writer, remove_writer).
@@ -239,20 +275,24 @@ class WEIR_API EventLoop {
   bool remove_writer(native_socket descriptor);
   bool remove_writer(const Socket& socket);
 
-  // --- Error handling -------------------------------------------------------------------------------------------------
+  // --- Error handling
+  // -------------------------------------------------------------------------------------------------
 
-  // Hands an error to the exception handler (call_exception_handler). Never throws; a handler that throws is logged together with the original.
+  // Hands an error to the exception handler (call_exception_handler). Never throws; a handler that throws is
+  // logged together with the original.
   void call_exception_handler(const ExceptionContext& context) noexcept;
-  // Sets the handler (set_exception_handler); an empty one restores the default, which logs. get_exception_handler gives it, empty for the default.
+  // Sets the handler (set_exception_handler); an empty one restores the default, which logs.
+  // get_exception_handler gives it, empty for the default.
   void set_exception_handler(ExceptionHandler handler) { exception_handler_ = std::move(handler); }
   const ExceptionHandler& get_exception_handler() const noexcept { return exception_handler_; }
   // Logs the error with its context (default_exception_handler).
   void default_exception_handler(const ExceptionContext& context);
 
-  // --- Beyond asyncio -------------------------------------------------------------------------------------------------
+  // --- Beyond asyncio
+  // -------------------------------------------------------------------------------------------------
 
-  // Before the loop goes to sleep it polls without sleeping for this long: a lower latency for a busy core. Zero (the default) turns it off.
-  // Throws std::invalid_argument for a negative duration.
+  // Before the loop goes to sleep it polls without sleeping for this long: a lower latency for a busy core.
+  // Zero (the default) turns it off. Throws std::invalid_argument for a negative duration.
   void set_busy_poll(Duration duration);
   Duration busy_poll() const noexcept;
 
@@ -269,7 +309,8 @@ class WEIR_API EventLoop {
   template <class F>
   std::uint64_t push_callable(F&& callback) {
     using C = std::decay_t<F>;
-    if constexpr (sizeof(C) <= 3 * sizeof(void*) && alignof(C) <= alignof(void*) && std::is_trivially_copyable_v<C>) {
+    if constexpr (sizeof(C) <= 3 * sizeof(void*) && alignof(C) <= alignof(void*) &&
+                  std::is_trivially_copyable_v<C>) {
       void* words[3] = {};
       ::new (static_cast<void*>(words)) C(std::forward<F>(callback));
       return ready_.push(
@@ -295,7 +336,8 @@ class WEIR_API EventLoop {
     }
   }
   Handle call_soon_with_care(detail::Callback callback, CallOptions options, std::source_location where);
-  TimerHandle schedule_at(TimePoint when, detail::Callback callback, CallOptions options, std::source_location where);
+  TimerHandle schedule_at(TimePoint when, detail::Callback callback, CallOptions options,
+                          std::source_location where);
   void post(detail::Callback callback, CallOptions options);
   void start_task(TaskBase& task, const TaskOptions& options);
   void run_until_done(FutureBase& future);
@@ -303,8 +345,10 @@ class WEIR_API EventLoop {
   void check_can_run(const char* call) const;
   void check_thread(const char* call) const;
   void update_care() noexcept { call_soon_needs_care_ = debug_ || closed_ || closing_; }
-  void submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJob> job, const Ref<FutureBase>& future);
-  void watch_descriptor(native_socket descriptor, bool writing, detail::Callback callback, CallOptions options);
+  void submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJob> job,
+                  const Ref<FutureBase>& future);
+  void watch_descriptor(native_socket descriptor, bool writing, detail::Callback callback,
+                        CallOptions options);
   static native_socket descriptor_of(const Socket& socket) noexcept;
 
   // The turn. See runtime/README.md.

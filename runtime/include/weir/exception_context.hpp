@@ -1,4 +1,5 @@
-// What an exception handler is told about an error that reached the loop (the context dict of asyncio's call_exception_handler).
+// What an exception handler is told about an error that reached the loop (the context dict of asyncio's
+// call_exception_handler).
 #pragma once
 
 #include <weir/config.hpp>

@@ -11,8 +11,9 @@
 
 namespace weir::inline WEIR_ABI {
 
-// The root of what is not an error but an order to end (Python's BaseException beside Exception). It does not derive from
-// std::exception, so that `catch (const std::exception&)` around a request does not swallow a cancellation.
+// The root of what is not an error but an order to end (Python's BaseException beside Exception). It does not
+// derive from std::exception, so that `catch (const std::exception&)` around a request does not swallow a
+// cancellation.
 class WEIR_API BaseException {
  public:
   explicit BaseException(std::string message) : message_(std::move(message)) {}
@@ -27,7 +28,8 @@ class WEIR_API BaseException {
   std::string message_;
 };
 
-// Thrown at a co_await of a task that was cancelled (asyncio.CancelledError). what() is the message given to cancel().
+// Thrown at a co_await of a task that was cancelled (asyncio.CancelledError). what() is the message given to
+// cancel().
 class WEIR_API CancelledError final : public BaseException {
  public:
   explicit CancelledError(std::string message = {}) : BaseException(std::move(message)) {}
@@ -69,8 +71,8 @@ class WEIR_API TimeoutError final : public std::runtime_error {
   ~TimeoutError() override;
 };
 
-// The backend, the platform or this build lacks what was asked for (NotImplementedError). capability() is its name, as
-// `weir info` and the table of backends print it.
+// The backend, the platform or this build lacks what was asked for (NotImplementedError). capability() is its
+// name, as `weir info` and the table of backends print it.
 class WEIR_API NotSupportedError final : public std::runtime_error {
  public:
   NotSupportedError(std::string_view call, std::string_view capability);
@@ -94,7 +96,8 @@ class WEIR_API ExceptionGroup final : public std::runtime_error {
   std::vector<std::exception_ptr> exceptions_;
 };
 
-// The text of any exception: what() of those that have one, else the name of its type. Null gives "no exception".
+// The text of any exception: what() of those that have one, else the name of its type. Null gives "no
+// exception".
 WEIR_API std::string describe_exception(const std::exception_ptr& exception);
 
 }  // namespace weir::inline WEIR_ABI

@@ -22,10 +22,11 @@ class WEIR_API Executor {
   Executor& operator=(const Executor&) = delete;
   virtual ~Executor();
 
-  // Takes the job over and returns at once. Thread-safe. Throws RuntimeError after shutdown(); the job is then destroyed here.
+  // Takes the job over and returns at once. Thread-safe. Throws RuntimeError after shutdown(); the job is
+  // then destroyed here.
   virtual void submit(Job job) = 0;
-  // Refuses further jobs; waits for the running and queued ones when `wait` is set, drops the queued ones when `cancel_queued` is. Idempotent, thread-safe; not to be called with
-  // wait from one of its own threads.
+  // Refuses further jobs; waits for the running and queued ones when `wait` is set, drops the queued ones
+  // when `cancel_queued` is. Idempotent, thread-safe; not to be called with wait from one of its own threads.
   virtual void shutdown(bool wait = true, bool cancel_queued = false) = 0;
 };
 
@@ -35,7 +36,8 @@ struct ThreadPoolOptions {
   std::string_view thread_name_prefix = "weir";
 };
 
-// A pool of threads that are started when work comes and no thread is idle (concurrent.futures.ThreadPoolExecutor).
+// A pool of threads that are started when work comes and no thread is idle
+// (concurrent.futures.ThreadPoolExecutor).
 class WEIR_API ThreadPoolExecutor final : public Executor {
  public:
   explicit ThreadPoolExecutor(ThreadPoolOptions options = {});

@@ -1,5 +1,5 @@
-// Future<T>: asyncio.Future. A cheap handle; copies share the state. Not thread-safe: use it on its loop's thread, and
-// ConcurrentFuture between threads.
+// Future<T>: asyncio.Future. A cheap handle; copies share the state. Not thread-safe: use it on its loop's
+// thread, and ConcurrentFuture between threads.
 #pragma once
 
 #include <weir/config.hpp>
@@ -34,7 +34,8 @@ class FutureState final : public ResultState<FutureBase, T> {
  public:
   FutureState(EventLoop& loop, std::source_location where)
       : ResultState<FutureBase, T>(
-            loop, [](FutureBase& self) noexcept { delete_block(static_cast<FutureState*>(&self)); }, false, where) {}
+            loop, [](FutureBase& self) noexcept { delete_block(static_cast<FutureState*>(&self)); }, false,
+            where) {}
 };
 
 template <class T>
@@ -62,7 +63,8 @@ WEIR_API void check_same_loop(const EventLoop& actual, const EventLoop* wanted, 
 // The handle. T may be void, and must not be a reference.
 template <class T>
 class Future {
-  static_assert(!std::is_reference_v<T>, "Future<T&> is not supported: use a pointer or std::reference_wrapper");
+  static_assert(!std::is_reference_v<T>,
+                "Future<T&> is not supported: use a pointer or std::reference_wrapper");
 
  public:
   using value_type = T;
@@ -87,7 +89,8 @@ class Future {
   }
   EventLoop& get_loop() const noexcept { return state_->get_loop(); }
 
-  // Completes it with a value (Future.set_result). Throws InvalidStateError when it is done, RuntimeError for a task.
+  // Completes it with a value (Future.set_result). Throws InvalidStateError when it is done, RuntimeError for
+  // a task.
   template <class U = T>
     requires(!std::is_void_v<T> && std::constructible_from<detail::StoredResult<T>, U &&>)
   void set_result(U&& value) const {
@@ -102,8 +105,9 @@ class Future {
     state_->complete(detail::FutureStatus::value);
   }
 
-  // The value (Future.result). Rethrows the exception it failed with, any number of times; throws CancelledError when it was cancelled and
-  // InvalidStateError while it is pending. The reference lives as long as any handle on the future.
+  // The value (Future.result). Rethrows the exception it failed with, any number of times; throws
+  // CancelledError when it was cancelled and InvalidStateError while it is pending. The reference lives as
+  // long as any handle on the future.
   std::add_lvalue_reference_t<const T> result() const {
     state_->throw_unless_value();
     if constexpr (!std::is_void_v<T>) {
@@ -111,8 +115,9 @@ class Future {
     }
   }
 
-  // Calls `callback` in a later turn once the future is done (Future.add_done_callback), with this future if it takes one
-  // argument. Callbacks run in the order of adding. Throws std::invalid_argument when it is empty.
+  // Calls `callback` in a later turn once the future is done (Future.add_done_callback), with this future if
+  // it takes one argument. Callbacks run in the order of adding. Throws std::invalid_argument when it is
+  // empty.
   template <class F>
     requires(std::invocable<std::decay_t<F>&, const Future&> || std::invocable<std::decay_t<F>&>)
   DoneCallbackToken add_done_callback(F&& callback, CallOptions options = {}) const {
@@ -120,14 +125,18 @@ class Future {
     if constexpr (std::invocable<std::decay_t<F>&, const Future&>) {
       // No reference is kept here: the future keeps itself alive until its callbacks have run.
       return state_->add_callback(
-          [state = state_.get(), f = std::decay_t<F>(std::forward<F>(callback))]() mutable { f(Future(Ref<FutureBase>(state))); },
+          [state = state_.get(), f = std::decay_t<F>(std::forward<F>(callback))]() mutable {
+            f(Future(Ref<FutureBase>(state)));
+          },
           options);
     } else {
       return state_->add_callback(detail::Callback(std::forward<F>(callback)), options);
     }
   }
   // See FutureBase::remove_done_callback.
-  bool remove_done_callback(DoneCallbackToken token) const noexcept { return state_->remove_done_callback(token); }
+  bool remove_done_callback(DoneCallbackToken token) const noexcept {
+    return state_->remove_done_callback(token);
+  }
 
   // The shared state, without its type.
   const Ref<FutureBase>& base() const noexcept { return state_; }
@@ -144,7 +153,8 @@ class Future {
 
 namespace detail {
 
-// What `co_await future` becomes. Awaiting an lvalue gives a copy of the value, awaiting an rvalue moves it out.
+// What `co_await future` becomes. Awaiting an lvalue gives a copy of the value, awaiting an rvalue moves it
+// out.
 template <class T, bool moves>
 class FutureAwaiter : private CancelHook, private WaitNode {
  public:

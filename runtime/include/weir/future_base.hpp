@@ -1,4 +1,5 @@
-// FutureBase: the part of a future that does not depend on its result type. Future<T> and Task<T> are handles on it.
+// FutureBase: the part of a future that does not depend on its result type. Future<T> and Task<T> are handles
+// on it.
 #pragma once
 
 #include <weir/config.hpp>
@@ -28,7 +29,8 @@ namespace detail {
 
 struct LoopAnchor;
 
-// A place in the list of those who wait for a future: an awaiting coroutine's (in its frame) or a done-callback's.
+// A place in the list of those who wait for a future: an awaiting coroutine's (in its frame) or a
+// done-callback's.
 struct WaitNode {
   explicit WaitNode(void (*on_ready)(WaitNode&) noexcept) noexcept : schedule(on_ready) {}
   WaitNode(const WaitNode&) = delete;
@@ -45,7 +47,8 @@ enum class FutureStatus : std::uint8_t { pending, value, exception, cancelled };
 
 }  // namespace detail
 
-// The shared state of a future: asyncio.Future without its result. Loop-bound: every function is called on the loop's thread. Counted by Ref.
+// The shared state of a future: asyncio.Future without its result. Loop-bound: every function is called on
+// the loop's thread. Counted by Ref.
 class WEIR_API FutureBase {
  public:
   FutureBase(const FutureBase&) = delete;
@@ -55,13 +58,15 @@ class WEIR_API FutureBase {
   bool done() const noexcept { return status_ != detail::FutureStatus::pending; }
   // Was it cancelled (Future.cancelled)?
   bool cancelled() const noexcept { return status_ == detail::FutureStatus::cancelled; }
-  // Cancels it and schedules its callbacks; false when it is done already (Future.cancel). For a task: TaskBase::cancel. Never throws; does nothing
-  // once the loop is closed.
+  // Cancels it and schedules its callbacks; false when it is done already (Future.cancel). For a task:
+  // TaskBase::cancel. Never throws; does nothing once the loop is closed.
   bool cancel(std::string_view message = {}) noexcept;
-  // The exception it failed with, or null when it has a value (Future.exception). Throws InvalidStateError while it is pending and CancelledError
-  // when it was cancelled. Silences the report of an exception that nobody retrieved.
+  // The exception it failed with, or null when it has a value (Future.exception). Throws InvalidStateError
+  // while it is pending and CancelledError when it was cancelled. Silences the report of an exception that
+  // nobody retrieved.
   std::exception_ptr exception() const;
-  // Completes it with an exception (Future.set_exception). Throws InvalidStateError when done, RuntimeError for a task, std::invalid_argument for null.
+  // Completes it with an exception (Future.set_exception). Throws InvalidStateError when done, RuntimeError
+  // for a task, std::invalid_argument for null.
   void set_exception(std::exception_ptr exception);
   // The loop it belongs to (Future.get_loop). Valid while the loop exists.
   EventLoop& get_loop() const noexcept { return *loop_; }
@@ -69,7 +74,8 @@ class WEIR_API FutureBase {
   bool is_task() const noexcept { return is_task_; }
   // Where it was created; in debug mode, else empty.
   const std::source_location& created_at() const noexcept { return created_at_; }
-  // Takes back one registration made by Future::add_done_callback; false when it is unknown or already scheduled.
+  // Takes back one registration made by Future::add_done_callback; false when it is unknown or already
+  // scheduled.
   bool remove_done_callback(DoneCallbackToken token) noexcept;
 
   void add_ref() const noexcept { ++references_; }
@@ -81,11 +87,13 @@ class WEIR_API FutureBase {
 
   // What follows is for weir's own rooms.
 
-  // Adds a callback that is queued on the loop when the future is done (at once when it is). `owner` is kept alive for it.
+  // Adds a callback that is queued on the loop when the future is done (at once when it is). `owner` is kept
+  // alive for it.
   DoneCallbackToken add_callback(detail::Callback callback, CallOptions options);
   void link(detail::WaitNode& node) noexcept;
   void unlink(detail::WaitNode& node) noexcept;
-  // Rethrows the exception or throws CancelledError; returns when it has a value. Throws InvalidStateError while pending.
+  // Rethrows the exception or throws CancelledError; returns when it has a value. Throws InvalidStateError
+  // while pending.
   void throw_unless_value() const;
   // The result stands in its place: completes with it.
   void complete_value() noexcept { complete(detail::FutureStatus::value); }

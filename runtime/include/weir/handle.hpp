@@ -1,4 +1,5 @@
-// Handle and TimerHandle: what call_soon, call_later and call_at return (asyncio.Handle, asyncio.TimerHandle).
+// Handle and TimerHandle: what call_soon, call_later and call_at return (asyncio.Handle,
+// asyncio.TimerHandle).
 #pragma once
 
 #include <weir/config.hpp>
@@ -23,8 +24,8 @@ struct TimerSlot;
 struct LoopAccess;
 class SleepAwaiter;
 
-// How a handle finds its loop, or learns that it is gone. Anchors are recycled and never freed, so that a handle may outlive its
-// loop at no cost: it compares the number of the loop that made it.
+// How a handle finds its loop, or learns that it is gone. Anchors are recycled and never freed, so that a
+// handle may outlive its loop at no cost: it compares the number of the loop that made it.
 struct LoopAnchor {
   std::atomic<std::uint64_t> loop_number{0};  // 0: free
   EventLoop* loop = nullptr;
@@ -32,8 +33,9 @@ struct LoopAnchor {
 
 }  // namespace detail
 
-// A scheduled callback. Move-only, so that cancelled() has one truth; it may be dropped (the callback runs all the same) and may outlive the
-// loop. Use it on the loop's thread. Two handles are equal when they are the same one.
+// A scheduled callback. Move-only, so that cancelled() has one truth; it may be dropped (the callback runs
+// all the same) and may outlive the loop. Use it on the loop's thread. Two handles are equal when they are
+// the same one.
 class WEIR_API Handle {
  public:
   // A handle of nothing, as a moved-from one.
@@ -44,8 +46,9 @@ class WEIR_API Handle {
     return *this;
   }
 
-  // Keeps the callback from running and destroys it with what it captured, at once or, if it is running, on its return (Handle.cancel). Does nothing when it
-  // ran already, when the handle is empty, or after the loop closed. Never throws.
+  // Keeps the callback from running and destroys it with what it captured, at once or, if it is running, on
+  // its return (Handle.cancel). Does nothing when it ran already, when the handle is empty, or after the loop
+  // closed. Never throws.
   void cancel() noexcept;
   // Was cancel() called on it (Handle.cancelled)?
   bool cancelled() const noexcept { return cancelled_; }
@@ -90,7 +93,8 @@ class WEIR_API TimerHandle {
   std::string describe() const;
   // The deadline on the clock of EventLoop::time() (TimerHandle.when); still known after it ran.
   TimePoint when() const noexcept { return when_; }
-  // Moves the deadline and returns true; false when it has run or was cancelled (nothing happens then). Among equal deadlines it is as if scheduled now.
+  // Moves the deadline and returns true; false when it has run or was cancelled (nothing happens then). Among
+  // equal deadlines it is as if scheduled now.
   bool reschedule(TimePoint when) noexcept;
 
   void swap(TimerHandle& other) noexcept {
@@ -121,7 +125,8 @@ class WEIR_API TimerHandle {
   friend class detail::SleepAwaiter;
   // False when it has run or was cancelled before.
   bool cancel_if_pending() noexcept;
-  TimerHandle(detail::LoopAnchor* anchor, std::uint64_t loop_number, detail::TimerSlot* slot, std::uint64_t id, TimePoint when) noexcept
+  TimerHandle(detail::LoopAnchor* anchor, std::uint64_t loop_number, detail::TimerSlot* slot,
+              std::uint64_t id, TimePoint when) noexcept
       : anchor_(anchor), loop_number_(loop_number), slot_(slot), id_(id), when_(when) {}
   EventLoop* loop() const noexcept;
 

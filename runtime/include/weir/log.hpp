@@ -12,7 +12,8 @@ namespace weir::inline WEIR_ABI {
 
 enum class LogLevel : std::uint8_t { debug, warning, error };
 
-// Receives one message, without a newline at its end. Called on the thread that logs; may throw, which is contained.
+// Receives one message, without a newline at its end. Called on the thread that logs; may throw, which is
+// contained.
 using LogSink = std::function<void(LogLevel level, std::string_view message)>;
 
 // Replaces the sink of the process; an empty one restores the default, which writes to stderr. Thread-safe.

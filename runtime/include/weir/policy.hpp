@@ -9,7 +9,8 @@
 
 namespace weir::inline WEIR_ABI {
 
-// Decides which loop is a thread's and how loops are made (AbstractEventLoopPolicy). One object serves every thread.
+// Decides which loop is a thread's and how loops are made (AbstractEventLoopPolicy). One object serves every
+// thread.
 class WEIR_API AbstractEventLoopPolicy {
  public:
   AbstractEventLoopPolicy() = default;

@@ -1,5 +1,5 @@
-// Ref<T>: a counted reference to an object shared with the loop. The count lies in the object and is not atomic: references
-// are made and dropped on the loop's thread.
+// Ref<T>: a counted reference to an object shared with the loop. The count lies in the object and is not
+// atomic: references are made and dropped on the loop's thread.
 #pragma once
 
 #include <weir/config.hpp>

@@ -19,11 +19,13 @@ namespace weir::inline WEIR_ABI {
 struct RunOptions {
   std::optional<bool> debug = {};                          // unset: as the environment says
   std::unique_ptr<EventLoop> (*loop_factory)() = nullptr;  // null: new_event_loop
-  Duration executor_timeout = std::chrono::minutes(5);     // how long close() waits for jobs of the default executor
+  Duration executor_timeout =
+      std::chrono::minutes(5);  // how long close() waits for jobs of the default executor
 };
 
-// Runs several coroutines one after another on one loop, in one context. The loop is made at the first use. While the main task runs
-// on the process's main thread and nobody else handles SIGINT, SIGINT cancels the main task, and a second one ends the loop at once.
+// Runs several coroutines one after another on one loop, in one context. The loop is made at the first use.
+// While the main task runs on the process's main thread and nobody else handles SIGINT, SIGINT cancels the
+// main task, and a second one ends the loop at once.
 class WEIR_API Runner {
  public:
   explicit Runner(RunOptions options = {}) noexcept : options_(options) {}
@@ -32,12 +34,15 @@ class WEIR_API Runner {
   // close(); an exception of it is logged.
   ~Runner();
 
-  // Runs the coroutine to its end and gives its value or rethrows its exception (Runner.run). `context`: null means the runner's own. Throws RuntimeError inside a running loop or
-  // after close(), KeyboardInterrupt when SIGINT ended it.
+  // Runs the coroutine to its end and gives its value or rethrows its exception (Runner.run). `context`: null
+  // means the runner's own. Throws RuntimeError inside a running loop or after close(), KeyboardInterrupt
+  // when SIGINT ended it.
   template <class T>
-  T run(Coro<T> main, const Context* context = nullptr, std::source_location where = std::source_location::current()) {
+  T run(Coro<T> main, const Context* context = nullptr,
+        std::source_location where = std::source_location::current()) {
     begin();
-    const TaskOptions task_options{.name = {}, .context = context != nullptr ? context : &context_, .eager_start = {}};
+    const TaskOptions task_options{
+        .name = {}, .context = context != nullptr ? context : &context_, .eager_start = {}};
     Task<T> task = loop_->create_task(std::move(main), task_options, where);
     run_main(task.task());
     task.task().throw_unless_value();
@@ -47,7 +52,8 @@ class WEIR_API Runner {
   }
   // The loop. Throws RuntimeError after close() (get_loop).
   EventLoop& get_loop();
-  // Cancels the tasks that are left and lets them end, closes generators and the default executor, then the loop (close). Idempotent.
+  // Cancels the tasks that are left and lets them end, closes generators and the default executor, then the
+  // loop (close). Idempotent.
   void close();
 
  private:
@@ -62,7 +68,8 @@ class WEIR_API Runner {
   bool closed_ = false;
 };
 
-// Runs `main` on a new loop and closes it, whatever happens (asyncio.run). Throws RuntimeError inside a running loop.
+// Runs `main` on a new loop and closes it, whatever happens (asyncio.run). Throws RuntimeError inside a
+// running loop.
 template <class T>
 T run(Coro<T> main, RunOptions options = {}, std::source_location where = std::source_location::current()) {
   Runner runner(options);

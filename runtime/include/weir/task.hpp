@@ -1,4 +1,5 @@
-// Task<T>: asyncio.Task, a Future<T> that runs a Coro<T>. Made by create_task; the loop keeps it alive until it is done.
+// Task<T>: asyncio.Task, a Future<T> that runs a Coro<T>. Made by create_task; the loop keeps it alive until
+// it is done.
 #pragma once
 
 #include <weir/config.hpp>
@@ -18,14 +19,18 @@ class Task;
 
 namespace detail {
 
-// The state of a task whose outermost coroutine is the Coro<T> itself, or a wrapper that a task factory put around it.
+// The state of a task whose outermost coroutine is the Coro<T> itself, or a wrapper that a task factory put
+// around it.
 template <class T>
 class TaskState final : public ResultState<TaskBase, T> {
  public:
   TaskState(EventLoop& loop, Coro<T> coro, std::source_location where)
       : ResultState<TaskBase, T>(
-            loop, [](FutureBase& self) noexcept { delete_block(static_cast<TaskState*>(&static_cast<TaskBase&>(self))); }, &collect,
-            where),
+            loop,
+            [](FutureBase& self) noexcept {
+              delete_block(static_cast<TaskState*>(&static_cast<TaskBase&>(self)));
+            },
+            &collect, where),
         coro_(coro.take()) {
     this->set_root(coro_, coro_.promise());
   }
@@ -109,18 +114,23 @@ class WEIR_API AnyCoroAwaiter : public AwaiterBase {
 class WEIR_API AnyCoro {
  public:
   AnyCoro(AnyCoro&& other) noexcept
-      : task_(std::move(other.task_)), frame_(std::exchange(other.frame_, nullptr)), promise_(other.promise_) {}
+      : task_(std::move(other.task_)),
+        frame_(std::exchange(other.frame_, nullptr)),
+        promise_(other.promise_) {}
   AnyCoro& operator=(AnyCoro&&) = delete;
   ~AnyCoro();
 
-  // Inside a wrapper: co_await runs the coroutine and rethrows what it throws. Throws RuntimeError when called twice, or outside a wrapper.
+  // Inside a wrapper: co_await runs the coroutine and rethrows what it throws. Throws RuntimeError when
+  // called twice, or outside a wrapper.
   detail::AnyCoroAwaiter run();
 
   // Makes the task, as the default factory does, and returns it. Throws RuntimeError when called twice.
   Ref<TaskBase> create_task(TaskOptions options = {}) &&;
-  // Makes the task run `wrapper(coro)` instead, in which `co_await coro.run()` runs the original; its outcome is
-  // the task's. A wrapper that ends without awaiting it makes the task fail with RuntimeError; one that throws, with that exception.
-  Ref<TaskBase> create_task_wrapped(detail::UniqueFunction<Coro<void>(AnyCoro)> wrapper, TaskOptions options = {}) &&;
+  // Makes the task run `wrapper(coro)` instead, in which `co_await coro.run()` runs the original; its outcome
+  // is the task's. A wrapper that ends without awaiting it makes the task fail with RuntimeError; one that
+  // throws, with that exception.
+  Ref<TaskBase> create_task_wrapped(detail::UniqueFunction<Coro<void>(AnyCoro)> wrapper,
+                                    TaskOptions options = {}) &&;
   // The loop that the task will belong to.
   EventLoop& get_loop() const noexcept;
   // The place of the coroutine function.

@@ -1,4 +1,5 @@
-// TaskBase: a running coroutine without its result type. The states and transitions stand at the top of task.cpp.
+// TaskBase: a running coroutine without its result type. The states and transitions stand at the top of
+// task.cpp.
 #pragma once
 
 #include <weir/config.hpp>
@@ -15,9 +16,9 @@ namespace weir::inline WEIR_ABI {
 
 // How create_task makes a task. Trivially destructible; the call copies what it keeps.
 struct TaskOptions {
-  std::string_view name = {};               // empty: "Task-N"
-  const Context* context = nullptr;         // null: a copy of the current context
-  std::optional<bool> eager_start = {};     // true: runs inside create_task up to its first suspension
+  std::string_view name = {};            // empty: "Task-N"
+  const Context* context = nullptr;      // null: a copy of the current context
+  std::optional<bool> eager_start = {};  // true: runs inside create_task up to its first suspension
 };
 
 namespace detail {
@@ -29,22 +30,25 @@ struct AwaiterBase {};
 
 // What a suspended task waits for, as the task sees it: a way to cancel it and a word for listings.
 struct CancelHook {
-  // Asks for cancellation; true when the awaitable will wake the task by itself. Does not wake it before returning.
+  // Asks for cancellation; true when the awaitable will wake the task by itself. Does not wake it before
+  // returning.
   using Cancel = bool (*)(CancelHook& hook, std::string_view message) noexcept;
   CancelHook(Cancel cancel_function, const char* kind, TaskBase* task = nullptr) noexcept
       : cancel(cancel_function), awaits(kind), awaited_task(task) {}
   Cancel cancel;
   const char* awaits;
-  TaskBase* awaited_task;  // when that is what is awaited: a cancellation walks down a chain of tasks without recursion
+  TaskBase* awaited_task;  // when that is what is awaited: a cancellation walks down a chain of tasks without
+                           // recursion
 };
 
 // The part of a coroutine's promise that does not depend on its result.
 struct PromiseBase {
-  TaskBase* task = nullptr;                          // the task it runs in, once it runs
-  PromiseBase* parent = nullptr;                     // the coroutine that awaits this one
-  std::coroutine_handle<> continuation;              // the same, as a handle
-  std::coroutine_handle<>* owner_slot = nullptr;     // the owner's handle of this frame, cleared when the loop destroys the frame first
-  std::source_location where;                        // its function, then the place of its last co_await
+  TaskBase* task = nullptr;              // the task it runs in, once it runs
+  PromiseBase* parent = nullptr;         // the coroutine that awaits this one
+  std::coroutine_handle<> continuation;  // the same, as a handle
+  std::coroutine_handle<>* owner_slot =
+      nullptr;  // the owner's handle of this frame, cleared when the loop destroys the frame first
+  std::source_location where;  // its function, then the place of its last co_await
 
   WEIR_API static void* operator new(std::size_t size);
   WEIR_API static void operator delete(void* frame, std::size_t size) noexcept;
@@ -52,11 +56,12 @@ struct PromiseBase {
 
 }  // namespace detail
 
-// The shared state of a task (asyncio.Task). Loop-bound: every function is called on the loop's thread. The loop keeps a task alive until it is done.
+// The shared state of a task (asyncio.Task). Loop-bound: every function is called on the loop's thread. The
+// loop keeps a task alive until it is done.
 class WEIR_API TaskBase : public FutureBase {
  public:
-  // Asks the task to end: CancelledError is thrown at the co_await where it is suspended, in a later turn. False when it is done (Task.cancel).
-  // Does nothing and returns false once the loop is closed.
+  // Asks the task to end: CancelledError is thrown at the co_await where it is suspended, in a later turn.
+  // False when it is done (Task.cancel). Does nothing and returns false once the loop is closed.
   bool cancel(std::string_view message = {}) noexcept;
   // The number of cancel() requests not yet taken back (Task.cancelling).
   int cancelling() const noexcept { return cancel_requests_; }
@@ -67,17 +72,20 @@ class WEIR_API TaskBase : public FutureBase {
   void set_name(std::string_view name) { name_ = name; }
   // The context it runs in (Task.get_context).
   const Context& get_context() const noexcept { return context_; }
-  // The source locations of its suspended coroutines, innermost first (Task.get_stack). Empty when it is running or done.
+  // The source locations of its suspended coroutines, innermost first (Task.get_stack). Empty when it is
+  // running or done.
   std::vector<std::source_location> get_stack() const;
   // Its outermost coroutine, to tell it by; null when it is done (Task.get_coro).
   std::coroutine_handle<> get_coro() const noexcept { return root_; }
-  // A word for what it waits for: "future", "sleep", "sock_recv"…; empty when it is not suspended in a co_await.
+  // A word for what it waits for: "future", "sleep", "sock_recv"…; empty when it is not suspended in a
+  // co_await.
   std::string_view awaiting() const noexcept;
 
   // What follows is for weir's own rooms and for its awaiters.
 
   // The innermost coroutine suspends, to be resumed by wake(). The hook lives until then.
-  void suspend(std::coroutine_handle<> resume_point, detail::PromiseBase& innermost, detail::CancelHook& hook) noexcept {
+  void suspend(std::coroutine_handle<> resume_point, detail::PromiseBase& innermost,
+               detail::CancelHook& hook) noexcept {
     resume_point_ = resume_point;
     innermost_ = &innermost;
     waiting_for_ = &hook;
@@ -89,7 +97,8 @@ class WEIR_API TaskBase : public FutureBase {
   void wake() noexcept;
   // Resumes it now, on behalf of an item of the ready queue.
   void step() noexcept;
-  // Throws the CancelledError that was asked for while the task was not waiting for anything that could take it.
+  // Throws the CancelledError that was asked for while the task was not waiting for anything that could take
+  // it.
   void throw_if_cancelled() {
     if (must_cancel_) [[unlikely]] {
       throw_cancelled();
@@ -98,11 +107,13 @@ class WEIR_API TaskBase : public FutureBase {
   bool must_cancel() const noexcept { return must_cancel_; }
   // The outermost coroutine has reached its end; step() does the rest once it is off the stack.
   void root_done() noexcept { root_finished_ = true; }
-  // The original coroutine has ended inside a task factory's wrapper: keeps its outcome, and rethrows its exception.
+  // The original coroutine has ended inside a task factory's wrapper: keeps its outcome, and rethrows its
+  // exception.
   void inner_done();
 
  protected:
-  // Moves the outcome out of the finished coroutine: the value to its place, or the exception into `exception`. True for a cancellation.
+  // Moves the outcome out of the finished coroutine: the value to its place, or the exception into
+  // `exception`. True for a cancellation.
   using Collect = bool (*)(TaskBase&, std::exception_ptr& exception) noexcept;
   friend class EventLoop;
   friend class AnyCoro;
@@ -142,8 +153,8 @@ class WEIR_API TaskBase : public FutureBase {
   bool listed_ = false;
   bool started_ = false;
   bool root_finished_ = false;
-  bool wrapped_ = false;            // the outermost coroutine is a task factory's wrapper
-  bool inner_collected_ = false;    // in which the original one has ended
+  bool wrapped_ = false;          // the outermost coroutine is a task factory's wrapper
+  bool inner_collected_ = false;  // in which the original one has ended
   bool inner_cancelled_ = false;
 };
 

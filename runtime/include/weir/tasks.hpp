@@ -77,22 +77,25 @@ detail::SleepValueAwaiter<T> sleep(std::chrono::duration<Rep, Period> delay, T v
   return detail::SleepValueAwaiter<T>(detail::to_duration(delay, "sleep"), std::move(value));
 }
 
-// The task that runs now in this thread's running loop; null in a plain callback (current_task). Throws RuntimeError when no loop runs.
+// The task that runs now in this thread's running loop; null in a plain callback (current_task). Throws
+// RuntimeError when no loop runs.
 WEIR_API Ref<TaskBase> current_task();
 // The task that runs now on `loop`, or null.
 WEIR_API Ref<TaskBase> current_task(EventLoop& loop) noexcept;
-// The tasks of the running loop (or of `loop`) that are not done, oldest first (all_tasks). Throws RuntimeError when no loop runs.
+// The tasks of the running loop (or of `loop`) that are not done, oldest first (all_tasks). Throws
+// RuntimeError when no loop runs.
 WEIR_API std::vector<Ref<TaskBase>> all_tasks();
 WEIR_API std::vector<Ref<TaskBase>> all_tasks(EventLoop& loop);
 
 // Starts a task on the running loop (asyncio.create_task). Throws RuntimeError when no loop runs.
 template <class T>
-Task<T> create_task(Coro<T> coro, TaskOptions options = {}, std::source_location where = std::source_location::current()) {
+Task<T> create_task(Coro<T> coro, TaskOptions options = {},
+                    std::source_location where = std::source_location::current()) {
   return detail::running_loop_for("create_task").create_task(std::move(coro), options, where);
 }
 
-// Gives tasks and futures back unchanged and wraps a coroutine in a task (ensure_future). `loop`: null means the future's own, or the running one. Throws
-// std::invalid_argument when a future belongs to another loop.
+// Gives tasks and futures back unchanged and wraps a coroutine in a task (ensure_future). `loop`: null means
+// the future's own, or the running one. Throws std::invalid_argument when a future belongs to another loop.
 template <class T>
 Future<T> ensure_future(Future<T> future, EventLoop* loop = nullptr) {
   detail::check_same_loop(future.get_loop(), loop, "ensure_future");
@@ -111,7 +114,8 @@ Task<detail::AwaitResult<A>> ensure_future(A awaiter, EventLoop* loop = nullptr,
   return target.create_task(detail::await_in_coro(std::move(awaiter)), {}, where);
 }
 template <class T>
-Task<T> ensure_future(Coro<T> coro, EventLoop* loop = nullptr, std::source_location where = std::source_location::current()) {
+Task<T> ensure_future(Coro<T> coro, EventLoop* loop = nullptr,
+                      std::source_location where = std::source_location::current()) {
   EventLoop& target = loop != nullptr ? *loop : detail::running_loop_for("ensure_future");
   return target.create_task(std::move(coro), {}, where);
 }
@@ -203,7 +207,8 @@ void chain_to_loop(const std::shared_ptr<ConcurrentState<T>>& from, const Future
 
 }  // namespace detail
 
-// A loop future that follows a thread future: value, exception and cancellation travel both ways (wrap_future). `loop`: null means the running one.
+// A loop future that follows a thread future: value, exception and cancellation travel both ways
+// (wrap_future). `loop`: null means the running one.
 template <class T>
 Future<T> wrap_future(const ConcurrentFuture<T>& future, EventLoop* loop = nullptr) {
   EventLoop& target = loop != nullptr ? *loop : detail::running_loop_for("wrap_future");
@@ -218,8 +223,9 @@ Future<T> wrap_future(Future<T> future, EventLoop* loop = nullptr) {
   return future;
 }
 
-// Starts the coroutine on `loop` from any other thread (run_coroutine_threadsafe). Cancelling the result cancels the task. Throws RuntimeError when the loop
-// is closed; a loop that closes before the coroutine ended cancels the result.
+// Starts the coroutine on `loop` from any other thread (run_coroutine_threadsafe). Cancelling the result
+// cancels the task. Throws RuntimeError when the loop is closed; a loop that closes before the coroutine
+// ended cancels the result.
 template <class T>
 ConcurrentFuture<T> run_coroutine_threadsafe(Coro<T> coro, EventLoop& loop) {
   ConcurrentFuture<T> result;
@@ -238,12 +244,15 @@ ConcurrentFuture<T> run_coroutine_threadsafe(Coro<T> coro, EventLoop& loop) {
   return result;
 }
 
-// Calls function(arguments...) on a thread of the default executor, in a copy of the caller's context (to_thread).
+// Calls function(arguments...) on a thread of the default executor, in a copy of the caller's context
+// (to_thread).
 template <class F, class... Args>
-Coro<std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>&...>> to_thread(F function, Args... arguments) {
+Coro<std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>&...>> to_thread(F function,
+                                                                               Args... arguments) {
   EventLoop& loop = detail::running_loop_for("to_thread");
   Context context = copy_context().cross_thread_copy();
-  auto job = [context = std::move(context), function = std::move(function), arguments = std::tuple<Args...>(std::move(arguments)...)]() mutable {
+  auto job = [context = std::move(context), function = std::move(function),
+              arguments = std::tuple<Args...>(std::move(arguments)...)]() mutable {
     return context.run([&]() -> decltype(auto) { return std::apply(function, arguments); });
   };
   auto future = loop.run_in_executor(nullptr, std::move(job));

@@ -1,5 +1,5 @@
-// The operations that net/ and subprocess/ start on a backend. Each is a struct embedded in whoever waits for it:
-// nothing is allocated per operation. What a backend promises about them stands in backends/backend.hpp.
+// The operations that net/ and subprocess/ start on a backend. Each is a struct embedded in whoever waits for
+// it: nothing is allocated per operation. What a backend promises about them stands in backends/backend.hpp.
 #pragma once
 
 #include <weir/config.hpp>
@@ -44,8 +44,8 @@ struct ConnectOp : Op {
   RawAddress address;
 };
 
-// Accepts one connection. The result is the new socket: non-blocking, close-on-exec, the receiver's to close; peer is
-// its address. One-shot.
+// Accepts one connection. The result is the new socket: non-blocking, close-on-exec, the receiver's to close;
+// peer is its address. One-shot.
 struct AcceptOp : Op {
   AcceptOp() noexcept : Op(OpKind::accept) {}
   RawAddress peer;
@@ -59,26 +59,28 @@ struct RecvOp : Op {
 
 using ConstBuffer = std::span<const std::byte>;
 
-// Sends a gather list, which the owner keeps in place until the answer. The result is how many bytes were taken;
-// fewer than given is normal. One-shot.
+// Sends a gather list, which the owner keeps in place until the answer. The result is how many bytes were
+// taken; fewer than given is normal. One-shot.
 struct SendOp : Op {
   SendOp() noexcept : Op(OpKind::send) {}
   std::span<const ConstBuffer> buffers;
 };
 
-// Receives again and again. on_data gets memory that is the backend's (or what get_buffer gave) and lent until it
-// returns. It may stop or cancel the stream, close the handle, and destroy the owner. Ends once, by on_done, with result 0 at end
-// of stream or a negated errno; a stream stopped by stop() or never started does not end.
+// Receives again and again. on_data gets memory that is the backend's (or what get_buffer gave) and lent
+// until it returns. It may stop or cancel the stream, close the handle, and destroy the owner. Ends once, by
+// on_done, with result 0 at end of stream or a negated errno; a stream stopped by stop() or never started
+// does not end.
 struct ReadStream : Op {
   using Data = void (*)(ReadStream&, std::span<std::byte>) noexcept;
   using Buffer = std::span<std::byte> (*)(ReadStream&) noexcept;
   ReadStream() noexcept : Op(OpKind::read_stream) {}
   Data on_data = nullptr;
-  Buffer get_buffer = nullptr;  // null: the backend's own buffer. An empty span: the owner gave up; read nothing
+  Buffer get_buffer =
+      nullptr;  // null: the backend's own buffer. An empty span: the owner gave up; read nothing
 };
 
-// Accepts again and again: on_accept owns the new socket (as AcceptOp's). Ends once, by on_done, with a negated errno; an
-// interrupted or already reset connection is not an end.
+// Accepts again and again: on_accept owns the new socket (as AcceptOp's). Ends once, by on_done, with a
+// negated errno; an interrupted or already reset connection is not an end.
 struct AcceptStream : Op {
   using Accepted = void (*)(AcceptStream&, native_socket, const RawAddress& peer) noexcept;
   AcceptStream() noexcept : Op(OpKind::accept_stream) {}
@@ -87,8 +89,9 @@ struct AcceptStream : Op {
 
 enum class Direction : std::uint8_t { read, write };
 
-// Level-triggered readiness of any pollable descriptor, the base of add_reader and add_writer: on_ready is called in every turn in
-// which the descriptor is ready in that direction, has hung up, or has an error. Not an operation: it never ends by itself.
+// Level-triggered readiness of any pollable descriptor, the base of add_reader and add_writer: on_ready is
+// called in every turn in which the descriptor is ready in that direction, has hung up, or has an error. Not
+// an operation: it never ends by itself.
 struct Watch {
   using Ready = void (*)(Watch&) noexcept;
   Ready on_ready = nullptr;
@@ -98,7 +101,16 @@ struct Watch {
 
 // What net/ asks of the operating system's sockets besides operations.
 enum class SocketOption : std::uint8_t {
-  reuse_address, reuse_port, no_delay, keep_alive, ipv6_only, send_buffer, receive_buffer, error, broadcast, linger_abort,
+  reuse_address,
+  reuse_port,
+  no_delay,
+  keep_alive,
+  ipv6_only,
+  send_buffer,
+  receive_buffer,
+  error,
+  broadcast,
+  linger_abort,
 };
 enum class ShutdownHow : std::uint8_t { read, write, both };
 

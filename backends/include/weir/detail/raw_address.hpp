@@ -1,4 +1,5 @@
-// The neutral form of a socket address that crosses the seam to a backend. weir::Address (net/) is what users see.
+// The neutral form of a socket address that crosses the seam to a backend. weir::Address (net/) is what users
+// see.
 #pragma once
 
 #include <weir/config.hpp>

@@ -1,5 +1,5 @@
-// Size-classed free lists of a thread: where coroutine frames, futures, tasks and large callbacks come from, so that the
-// steady state allocates nothing. Off under AddressSanitizer, which it would blind.
+// Size-classed free lists of a thread: where coroutine frames, futures, tasks and large callbacks come from,
+// so that the steady state allocates nothing. Off under AddressSanitizer, which it would blind.
 #pragma once
 
 #include <weir/config.hpp>
@@ -11,7 +11,8 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// Throws std::bad_alloc. A block may be freed on another thread than it was allocated on, and joins that thread's lists.
+// Throws std::bad_alloc. A block may be freed on another thread than it was allocated on, and joins that
+// thread's lists.
 WEIR_API void* allocate_block(std::size_t size);
 WEIR_API void free_block(void* block, std::size_t size) noexcept;
 

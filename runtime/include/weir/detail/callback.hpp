@@ -22,8 +22,8 @@ inline constexpr bool is_coro = false;
 template <class T>
 inline constexpr bool is_coro<Coro<T>> = true;
 
-// A callable that the loop may call with nothing. One that returns a Coro is refused: calling it would only make a coroutine
-// that nobody runs (LOOP-004).
+// A callable that the loop may call with nothing. One that returns a Coro is refused: calling it would only
+// make a coroutine that nobody runs (LOOP-004).
 template <class F>
 concept Callable = std::invocable<std::decay_t<F>&> && std::constructible_from<std::decay_t<F>, F> &&
                    !is_coro<std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>&>>>;
@@ -52,13 +52,14 @@ class UniqueFunction<R(Args...)> {
     const std::type_info* type;
   };
   template <class F>
-  static constexpr bool fits = sizeof(F) <= inline_size && alignof(F) <= alignof(void*) &&
-                               std::is_nothrow_move_constructible_v<F>;
+  static constexpr bool fits =
+      sizeof(F) <= inline_size && alignof(F) <= alignof(void*) && std::is_nothrow_move_constructible_v<F>;
 
  public:
   UniqueFunction() noexcept = default;
   template <class F>
-    requires(!std::same_as<std::decay_t<F>, UniqueFunction> && std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+    requires(!std::same_as<std::decay_t<F>, UniqueFunction> &&
+             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
   UniqueFunction(F&& f) {
     using C = std::decay_t<F>;
     if constexpr (fits<C>) {
@@ -110,8 +111,8 @@ class UniqueFunction<R(Args...)> {
       &typeid(C)};
   template <class C>
   static constexpr Operations boxed_operations = {
-      [](void* storage, Args... args) -> R { return (*boxed<C>(storage))(std::forward<Args>(args)...); }, nullptr,
-      [](void* storage) noexcept { delete_block(boxed<C>(storage)); }, &typeid(C)};
+      [](void* storage, Args... args) -> R { return (*boxed<C>(storage))(std::forward<Args>(args)...); },
+      nullptr, [](void* storage) noexcept { delete_block(boxed<C>(storage)); }, &typeid(C)};
 
   void take(UniqueFunction& other) noexcept {
     operations_ = std::exchange(other.operations_, nullptr);

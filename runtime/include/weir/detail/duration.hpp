@@ -12,7 +12,8 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// Rounds up; infinity and what is too large become the largest duration. Throws std::invalid_argument naming `call` for NaN.
+// Rounds up; infinity and what is too large become the largest duration. Throws std::invalid_argument naming
+// `call` for NaN.
 template <class Rep, class Period>
 Duration to_duration(std::chrono::duration<Rep, Period> value, const char* call) {
   using Seconds = std::chrono::duration<long double>;

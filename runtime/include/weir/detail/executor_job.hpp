@@ -24,7 +24,8 @@ class WEIR_API ExecutorJob {
   // On the loop's thread: hands the outcome to the future.
   virtual void deliver(FutureBase& future) = 0;
 
-  // Set on the loop's thread when nobody wants the outcome any more: a job that has not begun then does not begin.
+  // Set on the loop's thread when nobody wants the outcome any more: a job that has not begun then does not
+  // begin.
   std::atomic<bool> abandoned{false};
 };
 

@@ -10,11 +10,12 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// Why a queued item is handed to its function: to be run, or to release what it holds because it never will be.
+// Why a queued item is handed to its function: to be run, or to release what it holds because it never will
+// be.
 enum class ReadyAction : bool { run, drop };
 
-// 32 bytes, trivially copyable: a function and three words that are its own business. Small callables live in the
-// words, larger ones behind the first.
+// 32 bytes, trivially copyable: a function and three words that are its own business. Small callables live in
+// the words, larger ones behind the first.
 struct ReadyItem {
   using Function = void (*)(ReadyItem& item, ReadyAction action);
   Function function;
@@ -23,8 +24,8 @@ struct ReadyItem {
 };
 static_assert(sizeof(ReadyItem) == 4 * sizeof(void*));
 
-// FIFO ring that grows by doubling. Every item has a sequence number for life, by which a handle finds it again as
-// long as it is queued. Not thread-safe: the loop's thread only.
+// FIFO ring that grows by doubling. Every item has a sequence number for life, by which a handle finds it
+// again as long as it is queued. Not thread-safe: the loop's thread only.
 class ReadyQueue {
  public:
   ReadyQueue() : items_(std::make_unique<ReadyItem[]>(initial_capacity)), mask_(initial_capacity - 1) {}
@@ -32,7 +33,8 @@ class ReadyQueue {
   ReadyQueue& operator=(const ReadyQueue&) = delete;
 
   // Appends an item and returns its sequence number. Throws std::bad_alloc when the ring cannot grow.
-  std::uint64_t push(ReadyItem::Function function, void* object, std::uintptr_t first = 0, std::uintptr_t second = 0) {
+  std::uint64_t push(ReadyItem::Function function, void* object, std::uintptr_t first = 0,
+                     std::uintptr_t second = 0) {
     if (tail_ - head_ > mask_) [[unlikely]] {
       grow();
     }
