@@ -1,3 +1,4 @@
+// The names of the capabilities, as errors, skips and tables print them.
 #include "backends/backend.hpp"
 
 namespace weir::inline WEIR_ABI::detail {

@@ -1,3 +1,4 @@
+// Asynchronous generators: their way through the loop's list, closing, and what happens to dropped ones.
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 

@@ -1,3 +1,4 @@
+// Bytes: the allocating half.
 #include <weir/bytes.hpp>
 
 namespace weir::inline WEIR_ABI {

@@ -1,3 +1,4 @@
+// The untyped state of ConcurrentFuture: the one place of runtime/ where threads block on each other.
 #include <weir/concurrent_future.hpp>
 
 #include <utility>

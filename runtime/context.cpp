@@ -1,3 +1,4 @@
+// Contexts: copy-on-write sets of variables behind counted handles.
 #include <weir/context.hpp>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The exception types' key functions, and texts made of exceptions and types.
 #include <weir/detail/callback.hpp>
 #include <weir/exceptions.hpp>
 #include <weir/ref.hpp>

@@ -1,3 +1,4 @@
+// FutureBase: completing, waiting, done-callbacks, and the report of an exception that nobody retrieved.
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 #include "runtime/running.hpp"

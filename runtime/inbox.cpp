@@ -1,3 +1,4 @@
+// The inbox: posting from any thread, taking on the loop's, and closing while both go on.
 #include "runtime/inbox.hpp"
 
 #include "runtime/running.hpp"

@@ -1,3 +1,4 @@
+// The policy of the process and the current loop of a thread.
 #include "runtime/running.hpp"
 
 #include <weir/policy.hpp>

@@ -1,3 +1,4 @@
+// The ready queue: growing, which is rare.
 #include <weir/detail/ready_queue.hpp>
 
 namespace weir::inline WEIR_ABI::detail {

@@ -1,3 +1,4 @@
+// Runner: one loop from its making through the main task to its orderly close.
 #include "runtime/loop_access.hpp"
 #include "runtime/running.hpp"
 #include "runtime/signals.hpp"

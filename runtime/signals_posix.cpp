@@ -1,3 +1,4 @@
+// The process-wide signal table and the SIGINT plumbing of run(), for POSIX systems.
 #include "runtime/loop_access.hpp"
 #include "runtime/signals.hpp"
 

@@ -1,3 +1,4 @@
+// sleep, current_task, all_tasks.
 #include "runtime/loop_access.hpp"
 #include "runtime/running.hpp"
 

@@ -1,3 +1,4 @@
+// ThreadPoolExecutor: threads that start when work comes and nobody is idle.
 #include <weir/exceptions.hpp>
 #include <weir/executor.hpp>
 

@@ -1,3 +1,4 @@
+// The 4-ary timer heap.
 #include "runtime/timer_heap.hpp"
 
 #include "runtime/running.hpp"

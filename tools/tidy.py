@@ -22,7 +22,7 @@ HEADER_LINES, SOURCE_LINES, FUNCTION_LINES, COLUMNS = 300, 600, 70, 110
 
 # The only files outside backends/ that may include a header of the operating system.
 PLATFORM_FILES = re.compile(
-    r'^(backends/(?!include/)|runtime/signals_(posix|windows)\.cpp|tests/|net/(address|socket)\w*\.cpp|subprocess/spawn_\w+\.cpp)')
+    r'^(backends/(?!include/)|runtime/(signals_(posix|windows)|thread_pool)\.cpp|tests/|net/(address|socket)\w*\.cpp|subprocess/spawn_\w+\.cpp)')
 PLATFORM_HEADER = (r'#\s*include\s*<(sys/[\w/]+|linux/[\w/]+|netinet/[\w/]+|arpa/\w+|net/if|netdb|unistd|poll|fcntl|signal|pthread|'
                    r'windows|winsock2|ws2tcpip|mswsock|io|process)\.h>')
 THIRD_PARTY_HEADER = r'#\s*include\s*<(openssl/|ares|event2/|liburing)'
@@ -46,7 +46,7 @@ class Rule:
 
 RULES = [
     Rule('clock', r'\b(steady_clock|system_clock|high_resolution_clock)::now\b|\bclock_gettime\s*\(',
-         'ask the loop: time(); only a backend reads a clock', unless=r'^backends/|^tests/|^tools/|^bench/'),
+         'ask the loop: time(); only a backend reads a clock', unless=r'^backends/|^tests/|^tools/|^bench/|^runtime/concurrent_future\.cpp'),  # threads wait in real time
     Rule('sleep', r'\b(sleep_for|sleep_until)\b|\b(usleep|nanosleep)\s*\(',
          'wait for the event itself: drain(loop), a future, a latch, virtual time'),
     Rule('chance', r'\brandom_device\b|\bs?rand\s*\(', 'take a seed as an argument'),
@@ -78,7 +78,7 @@ RULES = [
     Rule('room', r'#\s*include\s*"', 'a public header includes only what is public: <weir/…>', within=LIBRARY + 'include/'),
     Rule('room', r'#\s*include\s*("(runtime|backends|net|subprocess|tests)/|<weir/detail/)',
          'the program uses public headers only', within=r'tools/'),
-    Rule('config', r'\bWEIR_BACKEND_[A-Z]+\b', 'only backends/chosen.hpp asks which backend it is', within=LIBRARY,
+    Rule('config', r'\bWEIR_BACKEND_(?!NAME\b)[A-Z]+\b', 'only backends/chosen.hpp asks which backend it is', within=LIBRARY,
          unless=r'^backends/|^runtime/version\.cpp$'),
 ]
 

@@ -1,3 +1,4 @@
+// The fixture: what it collects while a test runs, and what it checks afterwards.
 #include "tests/support/weir_test.hpp"
 
 #include "runtime/loop_access.hpp"

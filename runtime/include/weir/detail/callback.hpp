@@ -100,19 +100,32 @@ class UniqueFunction<R(Args...)> {
     return box;
   }
   template <class C>
-  static constexpr Operations inline_operations = {
-      [](void* storage, Args... args) -> R { return (*static_cast<C*>(storage))(std::forward<Args>(args)...); },
-      std::is_trivially_copyable_v<C> ? nullptr
-                                      : +[](void* from, void* to) noexcept {
-                                          ::new (to) C(std::move(*static_cast<C*>(from)));
-                                          static_cast<C*>(from)->~C();
-                                        },
-      std::is_trivially_destructible_v<C> ? nullptr : +[](void* storage) noexcept { static_cast<C*>(storage)->~C(); },
-      &typeid(C)};
+  static R call_inline(void* storage, Args... args) {
+    return (*static_cast<C*>(storage))(std::forward<Args>(args)...);
+  }
   template <class C>
-  static constexpr Operations boxed_operations = {
-      [](void* storage, Args... args) -> R { return (*boxed<C>(storage))(std::forward<Args>(args)...); },
-      nullptr, [](void* storage) noexcept { delete_block(boxed<C>(storage)); }, &typeid(C)};
+  static void move_inline(void* from, void* to) noexcept {
+    ::new (to) C(std::move(*static_cast<C*>(from)));
+    static_cast<C*>(from)->~C();
+  }
+  template <class C>
+  static void destroy_inline(void* storage) noexcept {
+    static_cast<C*>(storage)->~C();
+  }
+  template <class C>
+  static R call_boxed(void* storage, Args... args) {
+    return (*boxed<C>(storage))(std::forward<Args>(args)...);
+  }
+  template <class C>
+  static void destroy_boxed(void* storage) noexcept {
+    delete_block(boxed<C>(storage));
+  }
+  template <class C>
+  static constexpr Operations inline_operations = {
+      &call_inline<C>, std::is_trivially_copyable_v<C> ? nullptr : &move_inline<C>,
+      std::is_trivially_destructible_v<C> ? nullptr : &destroy_inline<C>, &typeid(C)};
+  template <class C>
+  static constexpr Operations boxed_operations = {&call_boxed<C>, nullptr, &destroy_boxed<C>, &typeid(C)};
 
   void take(UniqueFunction& other) noexcept {
     operations_ = std::exchange(other.operations_, nullptr);
