@@ -13,11 +13,11 @@ namespace weir::inline WEIR_ABI::detail {
 namespace {
 
 constexpr const char* kind_names[] = {
-    "open",    "close",    "bind",  "listen",  "connect", "accept", "send",
-    "receive", "shutdown", "syn",   "syn_ack", "ack",     "data",   "fin",
-    "reset",   "refuse",   "ready", "late",    "cancel",  "draw",   "advance",
+    "open",     "close", "bind",    "listen", "connect", "accept", "send",  "receive",
+    "shutdown", "syn",   "syn_ack", "ack",    "data",    "fin",    "reset", "refuse",
+    "ready",    "late",  "cancel",  "draw",   "advance", "wait",
 };
-static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::advance) + 1);
+static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::wait) + 1);
 
 }  // namespace
 

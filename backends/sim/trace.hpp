@@ -33,7 +33,8 @@ enum class TraceKind : std::uint8_t {
   late,
   cancel,
   draw,
-  advance,  // the loop
+  advance,
+  wait,  // the loop
 };
 
 class Trace {

@@ -22,22 +22,29 @@ constexpr std::size_t most_accepted = 64;
 
 void SimBackend::poll(TimePoint deadline) {
   enter();
-  charge_turn();
-  // A wake-up holds the clock: it came from outside, and what it brings happens now.
   const bool woken = woken_.exchange(0) != 0;
-  if (collect() || woken) {
-    return;
-  }
-  while (deadline > world_->clock.now()) {
-    const TimePoint arrival = network().next_arrival();
-    if (deadline == TimePoint::max() && arrival == TimePoint::max()) {
+  const bool ready = collect();
+  if (!ready && deadline > world_->clock.now()) {
+    // A wake-up holds the clock: it came from outside, and what it brings happens now. Neither it nor the
+    // real sleep is charged, so that it makes no difference to virtual time whether the other thread was
+    // early or late.
+    if (woken) {
+      return;
+    }
+    if (deadline == TimePoint::max() && network().next_arrival() == TimePoint::max()) {
       wait_for_wake();
       return;
     }
+  }
+  charge_turn();
+  bool collected = ready;
+  while (!collected && deadline > world_->clock.now() && woken_.exchange(0) == 0) {
+    const TimePoint arrival = network().next_arrival();
     world_->clock.jump(std::min(deadline, arrival));
-    if (collect() || woken_.exchange(0) != 0) {
-      return;
+    if (deadline <= arrival) {
+      world_->record(TraceKind::wait);
     }
+    collected = collect();
   }
 }
 
