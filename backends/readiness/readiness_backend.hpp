@@ -1,6 +1,6 @@
 // A backend made of any Poller: every operation is written here once. Tries at once what the hints allow,
 // else parks the operation in its handle and goes on when the poller reports. The definitions are in
-// readiness_ops.hpp and readiness_turn.hpp, which only the file that instantiates the class includes.
+// readiness_{handles,ops,turn}.hpp, which only a file that instantiates the class includes.
 #pragma once
 
 #include "backends/readiness/poller.hpp"
