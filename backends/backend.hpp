@@ -31,30 +31,25 @@ inline constexpr Capability last_capability = Capability::signals;
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //
 //  1. start() returns `done` (result valid, on_done never called for it) or `pending` (on_done called exactly
-//  once, as
-//     the end). Nobody may rely on which; a streaming operation is always `pending`, or `done` when it could
-//     not begin.
+//     once, as the end). Nobody may rely on which; a streaming operation is always `pending`, or `done` when
+//     it could not begin.
 //  2. Nothing calls back inside start, stop, cancel, close, detach or wake. Completions are pushed to the
-//  ready queue; the loop runs
-//     them in the order reported.
+//     ready queue; the loop runs them in the order reported.
 //  3. Operation, buffers and handle stay put until the completion. A coroutine frame is never destroyed in
-//  order to cancel.
+//     order to cancel.
 //  4. cancel() asks; the answer is -ECANCELED, or the true result if that won. Bytes moved are never lost:
-//  what was received
-//     or accepted and not delivered is kept for the next operation. An item queued for a cancelled readiness
-//     event does nothing.
+//     what was received or accepted and not delivered is kept for the next operation. An item queued for a
+//     cancelled readiness event does nothing.
 //  5. One reading and one writing operation per handle at most: asserted here; net/ refuses a user's second
-//  one before.
+//     one before.
 //  6. Short reads and writes are always legal; recv of 0 is end of stream.
 //  7. close() cancels first (pending operations answer -EBADF); the number is not given back before the last
-//  operation answered.
-//     Events of an old registration never reach a new one with the same number.
+//     operation answered. Events of an old registration never reach a new one with the same number.
 //  8. One registration per descriptor; interests merge in the handle; never dup(). A descriptor nobody waits
-//  for does not spin.
+//     for does not spin.
 //  9. Time comes from now() only; waits round up; no deadline fires early.
 // 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
-// signal handlers; many
-//     wakes before one poll cost one.
+//     signal handlers; many wakes before one poll cost one.
 template <class B>
 concept IsBackend =
     requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send,
@@ -106,6 +101,9 @@ concept IsBackend =
       // return early for no reason.
       { b.poll(deadline) } -> std::same_as<void>;
       { b.wake() } noexcept -> std::same_as<void>;
+      // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
+      // backend that never sleeps ignores it.
+      { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;
       { cb.now() } noexcept -> std::same_as<TimePoint>;
 
       // Ends every operation and watch without calling anybody, waits until the system has let go of all of

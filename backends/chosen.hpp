@@ -1,17 +1,26 @@
-// The one place that knows which backend this weir was built for.
+// The one place that says which class `Backend` is. The build defines exactly one WEIR_BACKEND_… in
+// <weir/config.hpp>.
 #pragma once
 
 #include "backends/backend.hpp"
 
-#if defined(WEIR_BACKEND_SIM)
+#if defined(WEIR_BACKEND_EPOLL)
+#include "backends/epoll/backend.hpp"
+#elif defined(WEIR_BACKEND_SIM)
 #include "backends/sim/backend.hpp"
 #else
-#include "backends/epoll/backend.hpp"
+#error "weir was configured for a backend that backends/chosen.hpp does not know"
 #endif
 
 namespace weir::inline WEIR_ABI::detail {
-#if defined(WEIR_BACKEND_SIM)
+
+#if defined(WEIR_BACKEND_EPOLL)
+using Backend = EpollBackend;
+#elif defined(WEIR_BACKEND_SIM)
 using Backend = SimBackend;
 #endif
+
 static_assert(IsBackend<Backend>);
+static_assert(IsSocketApi<Backend::Sockets>);
+
 }  // namespace weir::inline WEIR_ABI::detail

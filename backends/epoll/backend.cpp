@@ -1,0 +1,13 @@
+// The one place where the operations are compiled for epoll.
+#include "backends/epoll/backend.hpp"
+
+#include "backends/readiness/readiness_handles.hpp"
+#include "backends/readiness/readiness_ops.hpp"
+#include "backends/readiness/readiness_turn.hpp"
+
+namespace weir::inline WEIR_ABI::detail {
+
+static_assert(IsPoller<EpollPoller>);
+template class ReadinessBackend<EpollPoller>;
+
+}  // namespace weir::inline WEIR_ABI::detail

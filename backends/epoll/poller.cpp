@@ -1,0 +1,157 @@
+// epoll(7). Facts that shape this file:
+// - EPOLL_CTL_ADD and EPOLL_CTL_MOD report what is ready already, edge-triggered or not.
+// - EPOLLERR and EPOLLHUP are reported whether asked for or not.
+// - A read stops short at TCP's urgent mark, and nothing is reported after it: EPOLLPRI tells to read on.
+// - A closed descriptor leaves the set only with its last duplicate, so its registration is removed before.
+// - epoll_wait() counts in milliseconds; epoll_pwait2() (Linux 5.11, glibc 2.35) in nanoseconds.
+#include "backends/epoll/poller.hpp"
+
+#include <sys/epoll.h>
+#include <time.h>
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <system_error>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+constexpr std::uint64_t wake_token = ~std::uint64_t{0};
+
+std::int64_t control(int epoll, int operation, int fd, std::uint64_t token, Interest interest) noexcept {
+  epoll_event event{};
+  event.data.u64 = token;
+  event.events = ((interest & read_interest) != 0 ? std::uint32_t{EPOLLIN | EPOLLRDHUP} : 0) |
+                 ((interest & write_interest) != 0 ? std::uint32_t{EPOLLOUT} : 0) |
+                 ((interest & edge_interest) != 0 ? std::uint32_t{EPOLLET | EPOLLPRI} : 0);
+  return ::epoll_ctl(epoll, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+Readiness readiness_of(std::uint32_t events) noexcept {
+  Readiness ready = 0;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    ready |= is_readable;
+  }
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
+    ready |= is_writable;
+  }
+  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    ready |= is_ended;
+  }
+  return ready;
+}
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
+// Asked once a process: a kernel that lacks the call says ENOSYS, a sandbox that does not know it EPERM.
+std::atomic<bool> has_pwait2 = true;
+
+bool wait_precisely(int epoll, epoll_event* events, int count, std::chrono::nanoseconds left,
+                    int& result) noexcept {
+  if (!has_pwait2.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  timespec timeout{};
+  timeout.tv_sec = static_cast<time_t>(seconds.count());
+  timeout.tv_nsec = static_cast<long>((left - seconds).count());
+  result = ::epoll_pwait2(epoll, events, count, &timeout, nullptr);
+  if (result < 0 && (errno == ENOSYS || errno == EPERM)) {
+    has_pwait2.store(false, std::memory_order_relaxed);
+    return false;
+  }
+  return true;
+}
+#else
+bool wait_precisely(int, epoll_event*, int, std::chrono::nanoseconds, int&) noexcept { return false; }
+#endif
+
+}  // namespace
+
+EpollPoller::EpollPoller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (epoll_.get() < 0) {
+    throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  }
+  // Edge-triggered: every write is reported once, so nobody needs to read the wakes away.
+  const std::int64_t error =
+      control(epoll_.get(), EPOLL_CTL_ADD, wake_fd_.fd(), wake_token, read_interest | edge_interest);
+  if (error < 0) {
+    throw std::system_error(static_cast<int>(-error), std::generic_category(), "epoll_ctl");
+  }
+}
+
+std::int64_t EpollPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
+  const std::int64_t error = control(epoll_.get(), EPOLL_CTL_ADD, native, token, interest);
+  return error == -EEXIST ? control(epoll_.get(), EPOLL_CTL_MOD, native, token, interest) : error;
+}
+
+std::int64_t EpollPoller::rewatch(native_socket native, std::uint64_t token, Interest interest) noexcept {
+  const std::int64_t error = control(epoll_.get(), EPOLL_CTL_MOD, native, token, interest);
+  return error == -ENOENT ? control(epoll_.get(), EPOLL_CTL_ADD, native, token, interest) : error;
+}
+
+void EpollPoller::unwatch(native_socket native) noexcept {
+  // ENOENT and EBADF: the user closed it behind our back, and there is nothing left to remove.
+  control(epoll_.get(), EPOLL_CTL_DEL, native, 0, no_interest);
+}
+
+Polled EpollPoller::poll(TimePoint deadline) {
+  const bool may_sleep = deadline != TimePoint::min();
+  if (may_sleep && sleep_.exchange(Sleep::yes, std::memory_order_acq_rel) == Sleep::woken) {
+    deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
+  }
+  epoll_event events[batch];
+  const int count = wait(events, deadline);
+  Polled polled;
+  if (may_sleep) {
+    polled.woken =
+        sleep_.exchange(Sleep::no, std::memory_order_acq_rel) == Sleep::woken || deadline == TimePoint::min();
+  } else {
+    polled.woken = take_wake();
+  }
+  std::size_t kept = 0;
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.u64 != wake_token) {
+      events_[kept++] = {events[i].data.u64, readiness_of(events[i].events)};
+    }
+  }
+  polled.events = std::span(events_.data(), kept);
+  return polled;
+}
+
+// Never shorter than the deadline says, except that a signal or a very long wait ends it early.
+int EpollPoller::wait(void* memory, TimePoint deadline) noexcept {
+  using namespace std::chrono;
+  auto* const events = static_cast<epoll_event*>(memory);
+  constexpr int most = static_cast<int>(batch);
+  if (deadline == TimePoint::min()) {
+    return ::epoll_wait(epoll_.get(), events, most, 0);
+  }
+  if (deadline == TimePoint::max()) {
+    return ::epoll_wait(epoll_.get(), events, most, -1);
+  }
+  const TimePoint current = now();
+  if (deadline <= current) {
+    return ::epoll_wait(epoll_.get(), events, most, 0);
+  }
+  const nanoseconds left = std::min<nanoseconds>(deadline - current, hours(24));
+  int result = 0;
+  if (wait_precisely(epoll_.get(), events, most, left, result)) {
+    return result;
+  }
+  return ::epoll_wait(epoll_.get(), events, most, static_cast<int>(ceil<milliseconds>(left).count()));
+}
+
+bool EpollPoller::has(Capability capability) noexcept {
+  if (capability == Capability::ipv6) {
+    // Built without it or switched off, the kernel refuses the family. Asked once.
+    static const bool ipv6 = [] {
+      const std::int64_t probe = Sockets::open(AddressFamily::inet6, SocketType::stream, 0);
+      return probe >= 0 && Sockets::close(static_cast<native_socket>(probe)) == 0;
+    }();
+    return ipv6;
+  }
+  return true;
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,53 @@
+// epoll as a Poller. Owns the epoll descriptor and the wake descriptor; knows no operation.
+#pragma once
+
+#include "backends/posix/sockets.hpp"
+#include "backends/posix/wake_fd.hpp"
+#include "backends/readiness/poller.hpp"
+
+#include <array>
+#include <atomic>
+
+namespace weir::inline WEIR_ABI::detail {
+
+class EpollPoller {
+ public:
+  using Sockets = PosixSockets;
+  static constexpr bool has_edge = true;
+
+  // Throws std::system_error when the system refuses the descriptors.
+  EpollPoller();
+
+  std::int64_t watch(native_socket native, std::uint64_t token, Interest interest) noexcept;
+  std::int64_t rewatch(native_socket native, std::uint64_t token, Interest interest) noexcept;
+  void unwatch(native_socket native) noexcept;
+  Polled poll(TimePoint deadline);
+
+  bool take_wake() noexcept {
+    return sleep_.load(std::memory_order_relaxed) == Sleep::woken &&
+           sleep_.exchange(Sleep::no, std::memory_order_acq_rel) == Sleep::woken;
+  }
+  // A system call only when the loop sleeps or is about to.
+  void wake() noexcept {
+    if (sleep_.exchange(Sleep::woken, std::memory_order_acq_rel) == Sleep::yes) {
+      wake_fd_.wake();
+    }
+  }
+  TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
+
+  static bool has(Capability capability) noexcept;
+
+ private:
+  enum class Sleep : std::uint8_t { no, yes, woken };
+  static_assert(std::atomic<Sleep>::is_always_lock_free, "signal handlers call wake()");
+  static constexpr std::size_t batch = 512;
+
+  int wait(void* events, TimePoint deadline) noexcept;
+
+  Fd epoll_;
+  WakeFd wake_fd_;
+  std::atomic<Sleep> sleep_ = Sleep::no;
+  std::array<PollEvent, batch> events_;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

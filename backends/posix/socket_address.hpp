@@ -1,0 +1,26 @@
+// RawAddress to and from the system's sockaddr. Private to the POSIX side of backends/ and to what includes
+// it there.
+#pragma once
+
+#include <weir/detail/raw_address.hpp>
+
+#include <sys/socket.h>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// A sockaddr of any family together with the length that the system calls want beside it.
+struct SystemAddress {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(sockaddr_storage);
+
+  sockaddr* get() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+  const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// The length is 0 for a family that has no sockaddr here.
+SystemAddress to_system(const RawAddress& address) noexcept;
+
+// The family is unspecified for anything but IPv4 and IPv6.
+RawAddress from_system(const SystemAddress& address) noexcept;
+
+}  // namespace weir::inline WEIR_ABI::detail

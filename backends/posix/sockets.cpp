@@ -1,0 +1,382 @@
+// The socket calls of POSIX.
+#include "backends/posix/sockets.hpp"
+
+#include "backends/posix/socket_address.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+// Repeats a call that a signal interrupted and turns its error into a negated errno.
+template <class Call>
+std::int64_t retried(Call call) noexcept {
+  for (;;) {
+    const auto result = call();
+    if (result >= 0) {
+      return static_cast<std::int64_t>(result);
+    }
+    if (errno != EINTR) {
+      return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+    }
+  }
+}
+
+int system_family(AddressFamily family) noexcept {
+  switch (family) {
+    case AddressFamily::inet:
+      return AF_INET;
+    case AddressFamily::inet6:
+      return AF_INET6;
+    case AddressFamily::unspecified:
+      break;
+  }
+  return AF_UNSPEC;
+}
+
+AddressFamily neutral_family(int family) noexcept {
+  switch (family) {
+    case AF_INET:
+      return AddressFamily::inet;
+    case AF_INET6:
+      return AddressFamily::inet6;
+    default:
+      return AddressFamily::unspecified;
+  }
+}
+
+#ifndef __linux__
+std::int64_t set_flags(int fd) noexcept {
+  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    return -errno;
+  }
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+// Where the flags cannot be asked for with the descriptor, they follow at once; without them the descriptor
+// is of no use.
+std::int64_t flagged(std::int64_t fd) noexcept {
+  if (fd < 0) {
+    return fd;
+  }
+  const std::int64_t error = set_flags(static_cast<int>(fd));
+  if (error < 0) {
+    ::close(static_cast<int>(fd));
+  }
+  return error < 0 ? error : fd;
+}
+#endif
+
+#ifdef MSG_NOSIGNAL
+constexpr int send_flags = MSG_NOSIGNAL;
+#else
+constexpr int send_flags = 0;
+#endif
+
+// Errors of accept(2) that say nothing about the listener: the connection died in the queue, or the network's
+// error that was pending on it is reported here. EOPNOTSUPP is in the manual's list too, but it is also the
+// answer for a socket that cannot accept at all.
+bool is_error_of_one_connection(int error) noexcept {
+  switch (error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EPERM:
+#ifdef ENONET
+    case ENONET:
+#endif
+      return true;
+    default:
+      return false;
+  }
+}
+
+struct OptionName {
+  int level;
+  int name;
+};
+
+OptionName option_name(SocketOption option) noexcept {
+  switch (option) {
+    case SocketOption::reuse_address:
+      return {SOL_SOCKET, SO_REUSEADDR};
+    case SocketOption::reuse_port:
+#ifdef SO_REUSEPORT
+      return {SOL_SOCKET, SO_REUSEPORT};
+#else
+      break;
+#endif
+    case SocketOption::no_delay:
+      return {IPPROTO_TCP, TCP_NODELAY};
+    case SocketOption::keep_alive:
+      return {SOL_SOCKET, SO_KEEPALIVE};
+    case SocketOption::ipv6_only:
+      return {IPPROTO_IPV6, IPV6_V6ONLY};
+    case SocketOption::send_buffer:
+      return {SOL_SOCKET, SO_SNDBUF};
+    case SocketOption::receive_buffer:
+      return {SOL_SOCKET, SO_RCVBUF};
+    case SocketOption::error:
+      return {SOL_SOCKET, SO_ERROR};
+    case SocketOption::broadcast:
+      return {SOL_SOCKET, SO_BROADCAST};
+    case SocketOption::linger_abort:
+      return {SOL_SOCKET, SO_LINGER};
+  }
+  return {-1, -1};
+}
+
+std::int64_t int_option(native_socket native, int level, int name) noexcept {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return ::getsockopt(native, level, name, &value, &length) < 0 ? -errno : value;
+}
+
+using AddressCall = int (*)(int, sockaddr*, socklen_t*);
+
+std::int64_t address_of(native_socket native, RawAddress& out, AddressCall call) noexcept {
+  SystemAddress address;
+  if (call(native, address.get(), &address.length) < 0) {
+    return -errno;
+  }
+  out = from_system(address);
+  return 0;
+}
+
+}  // namespace
+
+SystemAddress to_system(const RawAddress& address) noexcept {
+  SystemAddress result;
+  if (address.family == AddressFamily::inet) {
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_port = htons(address.port);
+    std::memcpy(&in.sin_addr, address.ip.data(), sizeof in.sin_addr);
+    std::memcpy(&result.storage, &in, sizeof in);
+    result.length = sizeof in;
+  } else if (address.family == AddressFamily::inet6) {
+    sockaddr_in6 in{};
+    in.sin6_family = AF_INET6;
+    in.sin6_port = htons(address.port);
+    in.sin6_scope_id = address.scope_id;
+    std::memcpy(&in.sin6_addr, address.ip.data(), sizeof in.sin6_addr);
+    std::memcpy(&result.storage, &in, sizeof in);
+    result.length = sizeof in;
+  } else {
+    result.length = 0;
+  }
+  return result;
+}
+
+RawAddress from_system(const SystemAddress& address) noexcept {
+  RawAddress result;
+  if (address.length >= sizeof(sockaddr_in) && address.storage.ss_family == AF_INET) {
+    sockaddr_in in;
+    std::memcpy(&in, &address.storage, sizeof in);
+    result.family = AddressFamily::inet;
+    result.port = ntohs(in.sin_port);
+    std::memcpy(result.ip.data(), &in.sin_addr, sizeof in.sin_addr);
+  } else if (address.length >= sizeof(sockaddr_in6) && address.storage.ss_family == AF_INET6) {
+    sockaddr_in6 in;
+    std::memcpy(&in, &address.storage, sizeof in);
+    result.family = AddressFamily::inet6;
+    result.port = ntohs(in.sin6_port);
+    result.scope_id = in.sin6_scope_id;
+    std::memcpy(result.ip.data(), &in.sin6_addr, sizeof in.sin6_addr);
+  }
+  return result;
+}
+
+std::int64_t PosixSockets::open(AddressFamily family, SocketType type, int protocol) noexcept {
+  const int kind = type == SocketType::stream ? SOCK_STREAM : SOCK_DGRAM;
+#ifdef __linux__
+  return retried(
+      [&] { return ::socket(system_family(family), kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol); });
+#else
+  return flagged(retried([&] { return ::socket(system_family(family), kind, protocol); }));
+#endif
+}
+
+std::int64_t PosixSockets::open_pair(native_socket (&pair)[2]) noexcept {
+#ifdef __linux__
+  return retried([&] { return ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair); });
+#else
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) {
+    return -errno;
+  }
+  for (const native_socket native : pair) {
+    if (const std::int64_t error = set_flags(native); error < 0) {
+      ::close(pair[0]);
+      ::close(pair[1]);
+      return error;
+    }
+  }
+  return 0;
+#endif
+}
+
+std::int64_t PosixSockets::close(native_socket native) noexcept {
+  // Not retried: after EINTR the number is gone on Linux and may be somebody else's already.
+  return ::close(native) < 0 && errno != EINTR ? -errno : 0;
+}
+
+std::int64_t PosixSockets::bind(native_socket native, const RawAddress& address) noexcept {
+  const SystemAddress to = to_system(address);
+  return ::bind(native, to.get(), to.length) < 0 ? -errno : 0;
+}
+
+std::int64_t PosixSockets::listen(native_socket native, int backlog) noexcept {
+  return ::listen(native, backlog) < 0 ? -errno : 0;
+}
+
+std::int64_t PosixSockets::local_address(native_socket native, RawAddress& out) noexcept {
+  return address_of(native, out, ::getsockname);
+}
+
+std::int64_t PosixSockets::peer_address(native_socket native, RawAddress& out) noexcept {
+  return address_of(native, out, ::getpeername);
+}
+
+std::int64_t PosixSockets::set_option(native_socket native, SocketOption option, int value) noexcept {
+  const OptionName which = option_name(option);
+  if (which.level < 0) {
+    return -ENOTSUP;
+  }
+  if (option == SocketOption::linger_abort) {
+    const linger abort{value != 0 ? 1 : 0, 0};
+    return ::setsockopt(native, which.level, which.name, &abort, sizeof abort) < 0 ? -errno : 0;
+  }
+  return ::setsockopt(native, which.level, which.name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+std::int64_t PosixSockets::get_option(native_socket native, SocketOption option) noexcept {
+  const OptionName which = option_name(option);
+  if (which.level < 0) {
+    return -ENOTSUP;
+  }
+  if (option == SocketOption::linger_abort) {
+    linger set{};
+    socklen_t length = sizeof set;
+    return ::getsockopt(native, which.level, which.name, &set, &length) < 0
+               ? -errno
+               : set.l_onoff != 0 && set.l_linger == 0;
+  }
+  return int_option(native, which.level, which.name);
+}
+
+std::int64_t PosixSockets::shutdown(native_socket native, ShutdownHow how) noexcept {
+  const int system_how = how == ShutdownHow::read ? SHUT_RD : how == ShutdownHow::write ? SHUT_WR : SHUT_RDWR;
+  return ::shutdown(native, system_how) < 0 ? -errno : 0;
+}
+
+std::int64_t PosixSockets::adopt(native_socket native) noexcept {
+  const int status = ::fcntl(native, F_GETFL);
+  if (status < 0) {
+    return -errno;
+  }
+  if ((status & O_NONBLOCK) == 0 && ::fcntl(native, F_SETFL, status | O_NONBLOCK) < 0) {
+    return -errno;
+  }
+  return ::fcntl(native, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+std::int64_t PosixSockets::is_blocking(native_socket native) noexcept {
+  const int status = ::fcntl(native, F_GETFL);
+  return status < 0 ? -errno : (status & O_NONBLOCK) == 0;
+}
+
+std::int64_t PosixSockets::type(native_socket native) noexcept {
+  const std::int64_t type = int_option(native, SOL_SOCKET, SO_TYPE);
+  if (type == SOCK_STREAM) {
+    return static_cast<std::int64_t>(SocketType::stream);
+  }
+  if (type == SOCK_DGRAM) {
+    return static_cast<std::int64_t>(SocketType::datagram);
+  }
+  return type < 0 ? type : -EPROTOTYPE;
+}
+
+std::int64_t PosixSockets::family(native_socket native) noexcept {
+  SystemAddress address;
+  if (::getsockname(native, address.get(), &address.length) < 0) {
+    return -errno;
+  }
+  return static_cast<std::int64_t>(neutral_family(address.storage.ss_family));
+}
+
+std::int64_t PosixSockets::connect(native_socket native, const RawAddress& address) noexcept {
+  const SystemAddress to = to_system(address);
+  if (::connect(native, to.get(), to.length) == 0) {
+    return 0;
+  }
+  // After EINTR the attempt goes on by itself, and EALREADY is the answer while an earlier one does.
+  return errno == EINTR || errno == EALREADY ? -EINPROGRESS : -errno;
+}
+
+std::int64_t PosixSockets::connect_result(native_socket native) noexcept {
+  const std::int64_t error = int_option(native, SOL_SOCKET, SO_ERROR);
+  if (error != 0) {
+    return error < 0 ? error : -error;
+  }
+  SystemAddress peer;
+  if (::getpeername(native, peer.get(), &peer.length) == 0) {
+    return 0;
+  }
+  return errno == ENOTCONN ? -EINPROGRESS : -errno;
+}
+
+std::int64_t PosixSockets::accept(native_socket native, RawAddress& peer) noexcept {
+  SystemAddress address;
+  const std::int64_t accepted = retried([&] {
+    address.length = sizeof address.storage;
+#ifdef __linux__
+    return ::accept4(native, address.get(), &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+    return static_cast<int>(flagged(::accept(native, address.get(), &address.length)));
+#endif
+  });
+  if (accepted >= 0) {
+    peer = from_system(address);
+    return accepted;
+  }
+  return is_error_of_one_connection(static_cast<int>(-accepted)) ? -ECONNABORTED : accepted;
+}
+
+std::int64_t PosixSockets::receive(native_socket native, std::span<std::byte> into) noexcept {
+  return retried([&] { return ::recv(native, into.data(), into.size(), 0); });
+}
+
+std::int64_t PosixSockets::send(native_socket native, ConstBuffer buffer) noexcept {
+  return retried([&] { return ::send(native, buffer.data(), buffer.size(), send_flags); });
+}
+
+std::int64_t PosixSockets::send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
+  // The system takes no more than this many (IOV_MAX); a few are filled in on the way without touching the
+  // rest of the array.
+  constexpr std::size_t most = 1024;
+  iovec pieces[most];
+  const std::size_t count = std::min(buffers.size(), most);
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces[i] = {const_cast<std::byte*>(buffers[i].data()), buffers[i].size()};
+  }
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = count;
+  return retried([&] { return ::sendmsg(native, &message, send_flags); });
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,44 @@
+// Every socket call that weir makes on POSIX, one function a call. Each returns a value >= 0 or a negated
+// errno and retries where a signal interrupted it.
+#pragma once
+
+#include <weir/detail/op.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace weir::inline WEIR_ABI::detail {
+
+struct PosixSockets {
+  // The part that net/ uses without a loop: IsSocketApi in backends/backend.hpp says what each means.
+  static std::int64_t open(AddressFamily family, SocketType type, int protocol) noexcept;
+  static std::int64_t open_pair(native_socket (&pair)[2]) noexcept;
+  static std::int64_t close(native_socket native) noexcept;
+  static std::int64_t bind(native_socket native, const RawAddress& address) noexcept;
+  static std::int64_t listen(native_socket native, int backlog) noexcept;
+  static std::int64_t local_address(native_socket native, RawAddress& out) noexcept;
+  static std::int64_t peer_address(native_socket native, RawAddress& out) noexcept;
+  static std::int64_t set_option(native_socket native, SocketOption option, int value) noexcept;
+  static std::int64_t get_option(native_socket native, SocketOption option) noexcept;
+  static std::int64_t shutdown(native_socket native, ShutdownHow how) noexcept;
+  static std::int64_t adopt(native_socket native) noexcept;
+  static std::int64_t is_blocking(native_socket native) noexcept;
+  static std::int64_t type(native_socket native) noexcept;
+  static std::int64_t family(native_socket native) noexcept;
+
+  // The part that the operations of readiness/ are made of; none of them waits.
+  // 0, or -EINPROGRESS while the connection is being made.
+  static std::int64_t connect(native_socket native, const RawAddress& address) noexcept;
+  // How a connection attempt ended: 0, the error, or -EINPROGRESS when it has not.
+  static std::int64_t connect_result(native_socket native) noexcept;
+  // A new non-blocking, close-on-exec socket. Errors that concern only a connection that died while it
+  // waited, or the way to it, are answered as -ECONNABORTED: accept again.
+  static std::int64_t accept(native_socket native, RawAddress& peer) noexcept;
+  static std::int64_t receive(native_socket native, std::span<std::byte> into) noexcept;
+  static std::int64_t send(native_socket native, ConstBuffer buffer) noexcept;
+  // Takes as many of the buffers as one system call does.
+  static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,105 @@
+// What a readiness backend remembers about one descriptor, and the table of these. Knows nothing of
+// operations or the system.
+#pragma once
+
+#include <weir/detail/op.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// What a poller is asked to report. `edge` asks for changes only; without it a condition is reported as long
+// as it lasts.
+using Interest = std::uint8_t;
+inline constexpr Interest no_interest = 0, read_interest = 1, write_interest = 2, edge_interest = 4;
+
+// What a poller reports. is_ended: a read that stops short is not the last one, because an end, an error or
+// urgent data is there. A hang-up or an error comes with both directions.
+using Readiness = std::uint8_t;
+inline constexpr Readiness is_readable = 1, is_writable = 2, is_ended = 4;
+
+struct BackendHandle {
+  // Names this registration of this descriptor: an event that carries an older token belongs to nobody.
+  std::uint64_t token() const noexcept { return static_cast<std::uint64_t>(generation) << 32 | slot; }
+  bool is_watched() const noexcept { return read_watch != nullptr || write_watch != nullptr; }
+  Op*& op(Direction direction) noexcept { return direction == Direction::read ? reader : writer; }
+  Watch*& watch(Direction direction) noexcept {
+    return direction == Direction::read ? read_watch : write_watch;
+  }
+
+  void* backend = nullptr;          // while free: the next free handle
+  BackendHandle** owner = nullptr;  // of an attached socket
+  Op* reader = nullptr;
+  Op* writer = nullptr;
+  Watch* read_watch = nullptr;
+  Watch* write_watch = nullptr;
+  native_socket native = invalid_socket;
+  std::uint32_t generation = 0;
+  std::uint32_t slot = 0;
+  // Answers of this handle in the ready queue. A closed socket keeps its number until there are none.
+  std::uint16_t unanswered = 0;
+  Interest registered : 3 = no_interest;
+  Readiness fired : 2 = 0;  // reported and not yet handed to the watches
+  bool in_use : 1 = false;
+  bool attached : 1 = false;  // a socket of net/; otherwise a descriptor that is only watched
+  bool transport : 1 = false;
+  bool closing : 1 = false;   // ended by its owner; waits for the last answer
+  bool detached : 1 = false;  // the number is not ours to close
+  bool doubtful : 1 = false;  // the registration may be that of an earlier descriptor with this number
+  bool queued : 1 = false;    // an item of this handle is in the ready queue
+  bool stalled : 1 = false;   // the reader had no buffer to offer: wait for news
+  // Hints. While not registered they may be wrong to the optimistic side: the system call then says EAGAIN.
+  bool readable : 1 = true;
+  bool full : 1 = false;  // the last send was cut short
+  bool hang_up : 1 =
+      false;  // an end, an error or urgent data is still to be read: a short read does not mean drained
+};
+static_assert(sizeof(void*) != 8 || sizeof(native_socket) != 4 || sizeof(BackendHandle) == 64);
+
+// Handles in slabs that live as long as the table, because events and queued items point at them long after
+// they were closed. A handle that is used again has a new generation.
+class HandleTable {
+ public:
+  // A handle for this number, which must have none. Throws std::bad_alloc.
+  BackendHandle& acquire(native_socket native, void* backend);
+  // The number is forgotten and events of before belong to nobody; the handle stays out of use until
+  // recycle().
+  void retire(BackendHandle& handle) noexcept;
+  void recycle(BackendHandle& handle) noexcept;
+
+  BackendHandle* find(native_socket native) noexcept;
+  // The handle that a token names, or null when it names an earlier registration.
+  BackendHandle* find_token(std::uint64_t token) noexcept {
+    const std::size_t slot = token & 0xffffffff;
+    if (slot >= slabs_.size() * slab_size) [[unlikely]] {
+      return nullptr;
+    }
+    BackendHandle& handle = slabs_[slot / slab_size][slot % slab_size];
+    return handle.generation == token >> 32 ? &handle : nullptr;
+  }
+  // Calls each with every handle that is in use or waits for its last answer.
+  template <class Each>
+  void for_each(Each each) {
+    for (auto& slab : slabs_) {
+      for (std::size_t i = 0; i < slab_size; ++i) {
+        if (slab[i].in_use) {
+          each(slab[i]);
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr std::size_t slab_size = 256;
+
+  void grow();
+
+  std::vector<std::unique_ptr<BackendHandle[]>> slabs_;
+  std::vector<BackendHandle*> by_number_;
+  BackendHandle* free_ = nullptr;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

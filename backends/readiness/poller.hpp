@@ -1,0 +1,60 @@
+// What a readiness poller must supply: epoll, kqueue, libevent. ReadinessBackend makes a whole backend of it.
+#pragma once
+
+#include "backends/backend.hpp"
+#include "backends/readiness/fd_state.hpp"
+
+#include <span>
+
+namespace weir::inline WEIR_ABI::detail {
+
+struct PollEvent {
+  std::uint64_t token;
+  Readiness ready;
+};
+
+// What one look at the system brought. `events` is the poller's memory, good until its next poll.
+struct Polled {
+  std::span<const PollEvent> events;
+  bool woken = false;
+};
+
+// The calls of the operations beside those of IsSocketApi; posix/sockets.hpp says what each means.
+template <class S>
+concept IsReadinessSockets =
+    IsSocketApi<S> &&
+    requires(native_socket native, const RawAddress& address, RawAddress& out, std::span<std::byte> into,
+             ConstBuffer buffer, std::span<const ConstBuffer> buffers) {
+      { S::connect(native, address) } noexcept -> std::same_as<std::int64_t>;
+      { S::connect_result(native) } noexcept -> std::same_as<std::int64_t>;
+      { S::accept(native, out) } noexcept -> std::same_as<std::int64_t>;
+      { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;
+      { S::send(native, buffer) } noexcept -> std::same_as<std::int64_t>;
+      { S::send_gather(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+    };
+
+template <class P>
+concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename P::Sockets> &&
+                   requires(P& p, const P& cp, native_socket native, std::uint64_t token, Interest interest,
+                            TimePoint deadline) {
+                     // Can it report changes only? If not, edge_interest is never asked for.
+                     { P::has_edge } -> std::convertible_to<bool>;
+                     // Begin to report on a descriptor, or change what is reported: 0 or a negated errno.
+                     // What is ready already is reported by the next poll, under both triggers. Each heals a
+                     // registration that the system sees differently (watch() of a number that is registered,
+                     // rewatch() of one that was closed and opened again).
+                     { p.watch(native, token, interest) } noexcept -> std::same_as<std::int64_t>;
+                     { p.rewatch(native, token, interest) } noexcept -> std::same_as<std::int64_t>;
+                     // Before the descriptor is closed, always: the system may know the descriptor's
+                     // duplicates and go on reporting.
+                     { p.unwatch(native) } noexcept -> std::same_as<void>;
+                     // Waits as IsBackend's poll() does. Events of unwatched registrations may still come.
+                     { p.poll(deadline) } -> std::same_as<Polled>;
+                     // Was there a wake since the last poll? Without a system call; that wake is over then.
+                     { p.take_wake() } noexcept -> std::same_as<bool>;
+                     { p.wake() } noexcept -> std::same_as<void>;
+                     { cp.now() } noexcept -> std::same_as<TimePoint>;
+                     { P::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
+                   };
+
+}  // namespace weir::inline WEIR_ABI::detail

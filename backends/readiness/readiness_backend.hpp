@@ -1,0 +1,111 @@
+// A backend made of any Poller: every operation is written here once. Tries at once what the hints allow,
+// else parks the operation in its handle and goes on when the poller reports. The definitions are in
+// readiness_{handles,ops,turn}.hpp, which only a file that instantiates the class includes.
+#pragma once
+
+#include "backends/readiness/poller.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+template <class Poller>
+class ReadinessBackend {
+ public:
+  using Sockets = typename Poller::Sockets;
+
+  explicit ReadinessBackend(ReadyQueue& queue) : queue_(queue) {}
+  ~ReadinessBackend() { close_all(); }
+  ReadinessBackend(const ReadinessBackend&) = delete;
+  ReadinessBackend& operator=(const ReadinessBackend&) = delete;
+
+  BackendHandle* attach(native_socket native, BackendHandle** owner);
+  void close(BackendHandle* handle) noexcept;
+  void detach(BackendHandle* handle) noexcept;
+  BackendHandle* find(native_socket native) noexcept { return table_.find(native); }
+  void set_owner(BackendHandle* handle, BackendHandle** owner) noexcept { handle->owner = owner; }
+  Op* pending(BackendHandle* handle, Direction direction) const noexcept { return handle->op(direction); }
+  void set_transport(BackendHandle* handle, bool is) noexcept { handle->transport = is; }
+  bool is_transport(BackendHandle* handle) const noexcept { return handle->transport; }
+
+  Started start(ConnectOp& op) noexcept;
+  Started start(AcceptOp& op) noexcept;
+  Started start(RecvOp& op) noexcept;
+  Started start(SendOp& op) noexcept;
+  Started start(ReadStream& stream) noexcept { return start_stream(stream); }
+  Started start(AcceptStream& stream) noexcept { return start_stream(stream); }
+  void stop(ReadStream& stream) noexcept { stop_stream(stream); }
+  void stop(AcceptStream& stream) noexcept { stop_stream(stream); }
+  void cancel(Op& op) noexcept;
+  std::int64_t shutdown_write(BackendHandle* handle) noexcept {
+    return Sockets::shutdown(handle->native, ShutdownHow::write);
+  }
+
+  std::int64_t watch(native_socket native, Watch& watch);
+  void unwatch(Watch& watch) noexcept;
+
+  void poll(TimePoint deadline);
+  void wake() noexcept { poller_.wake(); }
+  void set_busy_poll(std::chrono::nanoseconds duration) noexcept {
+    busy_poll_ =
+        std::min<std::chrono::nanoseconds>(duration, std::chrono::hours(1));  // clamped, never wrapped
+  }
+  TimePoint now() const noexcept { return poller_.now(); }
+  void close_all() noexcept;
+
+  static bool has(Capability capability) noexcept { return Poller::has(capability); }
+
+  Poller& poller() noexcept { return poller_; }  // for tests
+
+ private:
+  static constexpr std::size_t receive_buffer_bytes = 64 * 1024;
+  static constexpr int accepts_per_turn = 64;
+
+  // Asking the poller.
+  static bool is_level(const BackendHandle& handle) noexcept {
+    return !Poller::has_edge || handle.is_watched();
+  }
+  static Interest wanted(const BackendHandle& handle) noexcept;
+  std::int64_t sync(BackendHandle& handle, bool always = false) noexcept;
+  void deregister(BackendHandle& handle) noexcept;
+
+  // Ends of handles.
+  void end_handle(BackendHandle& handle) noexcept;
+  void settle(BackendHandle& handle) noexcept;
+
+  // Beginning and ending operations.
+  Started park(Op& op, Direction direction) noexcept;
+  Started start_stream(Op& op) noexcept;
+  void stop_stream(Op& op) noexcept;
+  static Started done(Op& op, std::int64_t result) noexcept;
+  void answer_later(BackendHandle& handle, Op& op, std::int64_t result) noexcept;
+  static void answer_now(Op*& slot, std::int64_t result) noexcept;
+
+  // One attempt each: -EAGAIN when there was nothing to be had. They keep the hints.
+  static std::int64_t receive(BackendHandle& handle, std::span<std::byte> into) noexcept;
+  static std::int64_t send(BackendHandle& handle, std::span<const ConstBuffer> buffers) noexcept;
+  static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
+
+  // The turn.
+  void collect(std::span<const PollEvent> events);
+  void queue_item(BackendHandle& handle);
+  static void run_event(ReadyItem& item, ReadyAction action);
+  static void run_answer(ReadyItem& item, ReadyAction action);
+  static void run_nothing(ReadyItem&, ReadyAction) {}
+  void run_reader(BackendHandle& handle);
+  void run_writer(BackendHandle& handle);
+  void run_read_stream(BackendHandle& handle, ReadStream& stream);
+  void run_accept_stream(BackendHandle& handle, AcceptStream& stream);
+  static void run_watch(BackendHandle& handle, Direction direction);
+
+  ReadyQueue& queue_;
+  Poller poller_;
+  HandleTable table_;
+  std::size_t registered_ = 0;           // descriptors that the poller knows
+  std::unique_ptr<std::byte[]> buffer_;  // lent to read streams
+  std::chrono::nanoseconds busy_poll_{0};
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

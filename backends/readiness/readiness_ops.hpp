@@ -1,0 +1,170 @@
+// ReadinessBackend: how operations begin and end. What happens to them in between is in readiness_turn.hpp.
+#pragma once
+
+#include "backends/readiness/readiness_backend.hpp"
+
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// --- Beginning
+// -------------------------------------------------------------------------------------------------------
+
+template <class Poller>
+Started ReadinessBackend<Poller>::done(Op& op, std::int64_t result) noexcept {
+  op.result = result;
+  return Started::done;
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::park(Op& op, Direction direction) noexcept {
+  BackendHandle& handle = *op.handle;
+  handle.op(direction) = &op;
+  op.state = OpState::pending;
+  if (const std::int64_t error = sync(handle); error < 0) {
+    handle.op(direction) = nullptr;
+    op.state = OpState::idle;
+    return done(op, error);
+  }
+  handle.stalled &= direction != Direction::read;
+  if (direction == Direction::read && handle.readable) {
+    queue_item(handle);  // the poller has reported it already and will not again
+  }
+  return Started::pending;
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(ConnectOp& op) noexcept {
+  BackendHandle& handle = *op.handle;
+  assert(op.state == OpState::idle && handle.writer == nullptr);
+  const std::int64_t result = Sockets::connect(handle.native, op.address);
+  if (result != -EINPROGRESS) {
+    return done(op, result);
+  }
+  handle.full = false;
+  return park(op, Direction::write);
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
+  BackendHandle& handle = *op.handle;
+  assert(op.state == OpState::idle && handle.reader == nullptr);
+  if (handle.readable) {
+    if (const std::int64_t result = accept(handle, op.peer); result != -EAGAIN) {
+      return done(op, result);
+    }
+  }
+  return park(op, Direction::read);
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(RecvOp& op) noexcept {
+  BackendHandle& handle = *op.handle;
+  assert(op.state == OpState::idle && handle.reader == nullptr);
+  if (op.into.empty()) {
+    return done(op, 0);
+  }
+  if (handle.readable) {
+    if (const std::int64_t result = receive(handle, op.into); result != -EAGAIN) {
+      return done(op, result);
+    }
+  }
+  return park(op, Direction::read);
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
+  BackendHandle& handle = *op.handle;
+  assert(op.state == OpState::idle && handle.writer == nullptr);
+  if (!handle.full) {
+    if (const std::int64_t result = send(handle, op.buffers); result != -EAGAIN) {
+      return done(op, result);
+    }
+  }
+  return park(op, Direction::write);
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start_stream(Op& op) noexcept {
+  assert(op.state == OpState::idle && op.handle->reader == nullptr);
+  return park(op, Direction::read);
+}
+
+// --- Ending
+// ----------------------------------------------------------------------------------------------------------
+
+template <class Poller>
+void ReadinessBackend<Poller>::answer_now(Op*& slot, std::int64_t result) noexcept {
+  Op& op = *std::exchange(slot, nullptr);
+  op.state = OpState::idle;
+  op.result = result;
+  op.on_done(op);
+}
+
+// The item carries the answer. Until it runs, `result` is the item's number, by which stop() finds it.
+template <class Poller>
+void ReadinessBackend<Poller>::answer_later(BackendHandle& handle, Op& op, std::int64_t result) noexcept {
+  ++handle.unanswered;
+  op.state = OpState::completing;
+  op.result = static_cast<std::int64_t>(queue_.push(
+      &run_answer, &op, reinterpret_cast<std::uintptr_t>(&handle), static_cast<std::uintptr_t>(result)));
+}
+
+template <class Poller>
+void ReadinessBackend<Poller>::cancel(Op& op) noexcept {
+  if (op.state != OpState::pending) {
+    return;
+  }
+  BackendHandle& handle = *op.handle;
+  (handle.reader == &op ? handle.reader : handle.writer) = nullptr;
+  answer_later(handle, op, -ECANCELED);
+}
+
+template <class Poller>
+void ReadinessBackend<Poller>::stop_stream(Op& op) noexcept {
+  if (op.state == OpState::pending) {
+    op.handle->reader = nullptr;
+  } else if (op.state == OpState::completing) {
+    ReadyItem& item = *queue_.find(static_cast<std::uint64_t>(op.result));
+    BackendHandle& handle = *reinterpret_cast<BackendHandle*>(item.words[0]);
+    item.function = &run_nothing;
+    --handle.unanswered;
+    if (handle.closing) {
+      settle(handle);
+    }
+  }
+  op.state = OpState::idle;
+}
+
+template <class Poller>
+void ReadinessBackend<Poller>::close_all() noexcept {
+  // Items outlive the handles, and operations may be gone before the queue is emptied.
+  const std::uint64_t end = queue_.next_sequence();
+  for (std::uint64_t sequence = end - queue_.size(); sequence != end; ++sequence) {
+    ReadyItem& item = *queue_.find(sequence);
+    if (item.function == &run_answer) {
+      static_cast<Op*>(item.object)->state = OpState::idle;
+      --reinterpret_cast<BackendHandle*>(item.words[0])->unanswered;
+      item.function = &run_nothing;
+    } else if (item.function == &run_event) {
+      item.function = &run_nothing;
+    }
+  }
+  table_.for_each([this](BackendHandle& handle) {
+    if (!handle.closing) {
+      for (Op* const op : {std::exchange(handle.reader, nullptr), std::exchange(handle.writer, nullptr)}) {
+        if (op != nullptr) {
+          op->state = OpState::idle;
+          op->result = -ECANCELED;
+        }
+      }
+      handle.detached = true;
+      end_handle(handle);
+    }
+    settle(handle);
+  });
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

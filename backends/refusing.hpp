@@ -1,0 +1,75 @@
+// A backend that compiles and refuses everything: where a new one starts, and the list of what is required.
+// It opens nothing, so no operation is ever pending.
+#pragma once
+
+#include "backends/backend.hpp"
+
+#include <cerrno>
+
+namespace weir::inline WEIR_ABI::detail {
+
+class RefusingBackend {
+ public:
+  struct Sockets {
+    static std::int64_t open(AddressFamily, SocketType, int) noexcept { return -ENOTSUP; }
+    static std::int64_t open_pair(native_socket (&)[2]) noexcept { return -ENOTSUP; }
+    static std::int64_t close(native_socket) noexcept { return -ENOTSUP; }
+    static std::int64_t bind(native_socket, const RawAddress&) noexcept { return -ENOTSUP; }
+    static std::int64_t listen(native_socket, int) noexcept { return -ENOTSUP; }
+    static std::int64_t local_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
+    static std::int64_t peer_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
+    static std::int64_t set_option(native_socket, SocketOption, int) noexcept { return -ENOTSUP; }
+    static std::int64_t get_option(native_socket, SocketOption) noexcept { return -ENOTSUP; }
+    static std::int64_t shutdown(native_socket, ShutdownHow) noexcept { return -ENOTSUP; }
+    static std::int64_t adopt(native_socket) noexcept { return -ENOTSUP; }
+    static std::int64_t is_blocking(native_socket) noexcept { return -ENOTSUP; }
+    static std::int64_t type(native_socket) noexcept { return -ENOTSUP; }
+    static std::int64_t family(native_socket) noexcept { return -ENOTSUP; }
+  };
+
+  explicit RefusingBackend(ReadyQueue&) noexcept {}
+
+  // There is no handle to give: a null one is accepted by every function below.
+  BackendHandle* attach(native_socket, BackendHandle**) noexcept { return nullptr; }
+  void close(BackendHandle*) noexcept {}
+  void detach(BackendHandle*) noexcept {}
+  BackendHandle* find(native_socket) noexcept { return nullptr; }
+  void set_owner(BackendHandle*, BackendHandle**) noexcept {}
+  Op* pending(BackendHandle*, Direction) const noexcept { return nullptr; }
+  void set_transport(BackendHandle*, bool) noexcept {}
+  bool is_transport(BackendHandle*) const noexcept { return false; }
+
+  Started start(ConnectOp& op) noexcept { return refuse(op); }
+  Started start(AcceptOp& op) noexcept { return refuse(op); }
+  Started start(RecvOp& op) noexcept { return refuse(op); }
+  Started start(SendOp& op) noexcept { return refuse(op); }
+  Started start(ReadStream& stream) noexcept { return refuse(stream); }
+  Started start(AcceptStream& stream) noexcept { return refuse(stream); }
+  void stop(ReadStream&) noexcept {}
+  void stop(AcceptStream&) noexcept {}
+  void cancel(Op&) noexcept {}
+  std::int64_t shutdown_write(BackendHandle*) noexcept { return -ENOTSUP; }
+
+  std::int64_t watch(native_socket, Watch&) noexcept { return -ENOTSUP; }
+  void unwatch(Watch&) noexcept {}
+
+  // poll() may return early for no reason, so it always does.
+  void poll(TimePoint) noexcept {}
+  void wake() noexcept {}
+  void set_busy_poll(std::chrono::nanoseconds) noexcept {}
+  TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
+  void close_all() noexcept {}
+
+  static bool has(Capability) noexcept { return false; }
+
+ private:
+  static Started refuse(Op& op) noexcept {
+    op.result = -ENOTSUP;
+    return Started::done;
+  }
+};
+
+static_assert(IsBackend<RefusingBackend>);
+static_assert(IsSocketApi<RefusingBackend::Sockets>);
+
+}  // namespace weir::inline WEIR_ABI::detail
