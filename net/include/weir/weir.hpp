@@ -20,6 +20,7 @@
 #include <weir/ref.hpp>
 #include <weir/remote.hpp>
 #include <weir/runner.hpp>
+#include <weir/sim.hpp>
 #include <weir/task.hpp>
 #include <weir/task_base.hpp>
 #include <weir/tasks.hpp>
