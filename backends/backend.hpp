@@ -100,6 +100,9 @@ concept IsBackend =
       // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
       // return early for no reason.
       { b.poll(deadline) } -> std::same_as<void>;
+      // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
+      // leaves it out.
+      { cb.is_idle() } noexcept -> std::same_as<bool>;
       { b.wake() } noexcept -> std::same_as<void>;
       // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
       // backend that never sleeps ignores it.

@@ -55,6 +55,7 @@ class RefusingBackend {
 
   // poll() may return early for no reason, so it always does.
   void poll(TimePoint) noexcept {}
+  bool is_idle() const noexcept { return true; }
   void wake() noexcept {}
   void set_busy_poll(std::chrono::nanoseconds) noexcept {}
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }

@@ -28,15 +28,14 @@ struct FreeBlock {
 // Trivial, so that it can be used before and after every destructor of the thread.
 struct FreeLists {
   FreeBlock* lists[class_count];
-  bool registered;
-  bool ended;
+  enum class State : unsigned char { new_thread, in_use, ended } state;
 };
 constinit thread_local FreeLists free_lists{};
 
 // Gives the blocks back when the thread ends; what is freed later goes straight to the heap.
 struct Cleanup {
   ~Cleanup() {
-    free_lists.ended = true;
+    free_lists.state = FreeLists::State::ended;
     for (FreeBlock*& list : free_lists.lists) {
       while (list != nullptr) {
         FreeBlock* block = list;
@@ -50,7 +49,7 @@ struct Cleanup {
 void register_cleanup() noexcept {
   static thread_local Cleanup cleanup;
   static_cast<void>(cleanup);
-  free_lists.registered = true;
+  free_lists.state = FreeLists::State::in_use;
 }
 
 #endif
@@ -87,16 +86,21 @@ void* allocate_block(std::size_t size) {
 
 void free_block(void* block, std::size_t size) noexcept {
   const std::size_t size_class = (size + granule - 1) / granule;
-  if (size_class >= class_count || free_lists.ended) {
+  FreeLists& mine = free_lists;
+  if (size_class >= class_count) {
     std::free(block);
     return;
   }
-  if (!free_lists.registered) [[unlikely]] {
+  if (mine.state != FreeLists::State::in_use) [[unlikely]] {
+    if (mine.state == FreeLists::State::ended) {
+      std::free(block);
+      return;
+    }
     register_cleanup();
   }
   auto* free = static_cast<FreeBlock*>(block);
-  free->next = free_lists.lists[size_class];
-  free_lists.lists[size_class] = free;
+  free->next = mine.lists[size_class];
+  mine.lists[size_class] = free;
 }
 
 #endif

@@ -153,6 +153,12 @@ void EventLoop::run() {
   run_batch(ready_.size());
 }
 
+// With work ready, nothing posted and nothing registered, polling would find nothing: a chain of callbacks
+// costs no look at the system. Signals are looked at by prepare().
+bool EventLoop::poll_is_needless() const noexcept {
+  return !ready_.empty() && !inbox_->has_posts() && signals_ == nullptr && backend_->backend.is_idle();
+}
+
 // What the batch schedules is for the next turn.
 void EventLoop::run_batch(std::size_t count) {
   while (count != 0) {
@@ -214,7 +220,9 @@ void EventLoop::run_forever() {
     }
   } const running(*this);
   do {
-    collect(prepare());
+    if (!poll_is_needless()) {
+      collect(prepare());
+    }
     run();
   } while (!stopping_);
 }

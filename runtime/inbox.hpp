@@ -42,6 +42,7 @@ class Inbox {
       take_posted(ready);
     }
   }
+  bool has_posts() const noexcept { return head_.load(std::memory_order_relaxed) != nullptr; }
   // Announces that the loop may sleep; false when something was posted, which take() then gets.
   bool prepare_sleep() noexcept;
   // The loop is awake again.

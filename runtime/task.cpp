@@ -58,10 +58,13 @@ void TaskBase::start(const TaskOptions& options) {
   if (options.context != nullptr) {
     detail::ContextAccess::materialize(*options.context);
     context_ = *options.context;
-  } else {
-    context_ = copy_context();
+  } else if (const Context* current = detail::current_context_slot();
+             current != nullptr && !detail::ContextAccess::empty(*current)) {
+    context_ = current->copy();
   }
-  name_ = options.name;
+  if (!options.name.empty()) {
+    name_ = options.name;
+  }
   number_ = loop_->next_task_number_++;
   previous_ = loop_->last_task_;
   (previous_ != nullptr ? previous_->next_ : loop_->first_task_) = this;

@@ -47,6 +47,7 @@ class ReadinessBackend {
   void unwatch(Watch& watch) noexcept;
 
   void poll(TimePoint deadline);
+  bool is_idle() const noexcept { return registered_ == 0; }
   void wake() noexcept { poller_.wake(); }
   void set_busy_poll(std::chrono::nanoseconds duration) noexcept {
     busy_poll_ =

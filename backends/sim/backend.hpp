@@ -68,6 +68,7 @@ class SimBackend {
   void unwatch(Watch& watch) noexcept;
 
   void poll(TimePoint deadline);
+  bool is_idle() const noexcept { return false; }  // a turn costs virtual time
   void wake() noexcept;
   TimePoint now() const noexcept;
   void close_all() noexcept;

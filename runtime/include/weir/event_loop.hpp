@@ -356,6 +356,7 @@ class WEIR_API EventLoop {
   void collect(TimePoint deadline);
   void run();
   void run_batch(std::size_t count);
+  bool poll_is_needless() const noexcept;
   void run_debugged(detail::ReadyItem& item);
   void report_callback_exception() noexcept;
   void drop_callbacks() noexcept;
