@@ -16,6 +16,14 @@
 #include <weir/fwd.hpp>
 #include <weir/handle.hpp>
 #include <weir/log.hpp>
+#include <weir/net/address.hpp>
+#include <weir/net/connect.hpp>
+#include <weir/net/extra.hpp>
+#include <weir/net/protocol.hpp>
+#include <weir/net/server.hpp>
+#include <weir/net/sock_ops.hpp>
+#include <weir/net/socket.hpp>
+#include <weir/net/transport.hpp>
 #include <weir/policy.hpp>
 #include <weir/ref.hpp>
 #include <weir/remote.hpp>

@@ -1,0 +1,107 @@
+// create_connection and connect_accepted_socket: a transport and a protocol on a new or given socket.
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/coro.hpp>
+#include <weir/detail/protocol_factory.hpp>
+#include <weir/event_loop.hpp>
+#include <weir/handle.hpp>
+#include <weir/net/address.hpp>
+#include <weir/net/protocol.hpp>
+#include <weir/net/socket.hpp>
+#include <weir/net/transport.hpp>
+#include <weir/ref.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace weir::inline WEIR_ABI {
+
+// Where create_connection connects to. Trivially destructible: the call copies what it keeps before it
+// returns its Coro.
+struct ConnectionOptions {
+  std::string_view host = {};  // a numeric address; empty: this machine, ::1 and then 127.0.0.1
+  std::optional<std::uint16_t> port = {};
+  Socket* sock = nullptr;  // instead of host and port: a connected stream socket, which is moved from
+  std::optional<Address> local_addr = {};  // bind to it before connecting
+  std::optional<Duration> timeout = {};    // for the whole call; TimeoutError when it is over
+  bool all_errors = false;  // throw an ExceptionGroup with the error of each address that was tried
+};
+
+// What connect_accepted_socket can be told; TLS will be.
+struct AcceptedSocketOptions {};
+
+namespace detail {
+
+// The options of create_connection, checked, with what they pointed to.
+struct ConnectionPlan {
+  weir::Socket socket;  // the given one; else none
+  std::vector<Address> targets;
+  std::optional<Address> local;
+  TimePoint deadline = TimePoint::max();
+  bool all_errors = false;
+};
+
+WEIR_API ConnectionPlan plan_connection(EventLoop& loop, const ConnectionOptions& options);
+// Throws unless it is an open stream socket.
+WEIR_API void check_stream_socket(const weir::Socket& socket, const char* call);
+// Gives a connected socket. The plan is used until then.
+WEIR_API Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan);
+// Makes the transport and gives it after connection_made.
+WEIR_API Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket,
+                                              Ref<BaseProtocol> protocol);
+
+template <class P, class F>
+Coro<std::pair<Ref<Transport>, P>> connect_with(EventLoop& loop, F factory, ConnectionPlan plan) {
+  weir::Socket socket = co_await connect_socket(loop, plan);
+  P protocol = factory();
+  Ref<Transport> transport = co_await start_transport(loop, std::move(socket), protocol);
+  co_return std::pair<Ref<Transport>, P>(std::move(transport), std::move(protocol));
+}
+
+template <class P, class F>
+Coro<std::pair<Ref<Transport>, P>> accept_with(EventLoop& loop, F factory, weir::Socket socket) {
+  P protocol = factory();
+  Ref<Transport> transport = co_await start_transport(loop, std::move(socket), protocol);
+  co_return std::pair<Ref<Transport>, P>(std::move(transport), std::move(protocol));
+}
+
+}  // namespace detail
+
+// Connects a stream socket, calls `factory` once for a protocol (a callable that returns a Ref of it), and
+// gives transport and protocol after connection_made (loop.create_connection). Addresses are tried in order
+// until one connects. The connection has TCP_NODELAY. The protocol's callbacks run in a copy of the context
+// of this call. What it throws, after closing the socket, and a socket that was given as well:
+// std::invalid_argument when options contradict each other; NotSupportedError "dns" for a host that is not a
+// numeric address; std::system_error with the address, or the one error of several equal ones, or a
+// std::system_error that lists different ones; TimeoutError; what the factory throws; CancelledError when the
+// task is cancelled, also while it connects.
+template <class F>
+Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::create_connection(
+    F&& factory, ConnectionOptions options) {
+  static_assert(detail::ProtocolFactory<F>,
+                "the factory must return a Ref<P>, P deriving from Protocol or BufferedProtocol");
+  detail::check_not_empty(factory, "create_connection");
+  return detail::connect_with<detail::ProtocolRef<F>, std::decay_t<F>>(
+      *this, std::forward<F>(factory), detail::plan_connection(*this, options));
+}
+
+// Makes a transport and a protocol on a connection that was accepted elsewhere
+// (loop.connect_accepted_socket). Throws std::invalid_argument unless `socket` is an open stream socket.
+template <class F>
+Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::connect_accepted_socket(
+    F&& factory, Socket socket, AcceptedSocketOptions) {
+  static_assert(detail::ProtocolFactory<F>,
+                "the factory must return a Ref<P>, P deriving from Protocol or BufferedProtocol");
+  detail::check_not_empty(factory, "connect_accepted_socket");
+  check_open("connect_accepted_socket");
+  detail::check_stream_socket(socket, "connect_accepted_socket");
+  return detail::accept_with<detail::ProtocolRef<F>, std::decay_t<F>>(*this, std::forward<F>(factory),
+                                                                      std::move(socket));
+}
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,125 @@
+// Socket: a TCP socket that closes itself, and SocketView: the same without owning it. Both belong to the
+// loop's thread once they are used with a loop.
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/detail/raw_address.hpp>
+#include <weir/fwd.hpp>
+#include <weir/net/address.hpp>
+
+#include <cstddef>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace weir::inline WEIR_ABI {
+
+namespace detail {
+struct BackendHandle;
+struct SocketAccess;
+}  // namespace detail
+
+// A socket that somebody else owns: what extra::socket gives, and the calls that Socket shares. A copyable
+// view, good as long as the owner keeps the socket open. Every call throws std::system_error that names the
+// call, and the address where there is one, when the system refuses.
+class WEIR_API SocketView {
+ public:
+  SocketView() noexcept = default;
+  explicit SocketView(native_socket native) noexcept : native_(native) {}
+
+  // The system's handle, or invalid_socket.
+  native_socket native_handle() const noexcept { return native_; }
+  // Is there a socket? A view does not notice when its owner closes it.
+  bool is_open() const noexcept { return native_ != invalid_socket; }
+
+  // Its own address and that of the other side. They are unspecified for one of a pair().
+  Address local_address() const;
+  Address peer_address() const;
+  // What it was opened as. Throws std::system_error (EPROTOTYPE) for a type that weir does not know.
+  SocketType type() const;
+  AddressFamily family() const;
+
+  // SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY, SO_KEEPALIVE, IPV6_V6ONLY.
+  void set_reuse_address(bool on = true) const;
+  void set_reuse_port(bool on = true) const;
+  void set_no_delay(bool on = true) const;
+  void set_keep_alive(bool on = true) const;
+  void set_ipv6_only(bool on = true) const;
+  bool reuse_address() const;
+  bool reuse_port() const;
+  bool no_delay() const;
+  bool keep_alive() const;
+  bool ipv6_only() const;
+  // SO_SNDBUF and SO_RCVBUF, in bytes. The system may round, and Linux doubles what is set.
+  void set_send_buffer_size(std::size_t bytes) const;
+  void set_receive_buffer_size(std::size_t bytes) const;
+  std::size_t send_buffer_size() const;
+  std::size_t receive_buffer_size() const;
+  // SO_LINGER with time 0: closing it sends a reset instead of what is unsent.
+  void set_linger_abort(bool on = true) const;
+  // The pending error (SO_ERROR), which this takes away. No error: a default-made code.
+  std::error_code get_error() const;
+
+ protected:
+  native_socket native_ = invalid_socket;
+};
+
+// A non-blocking, close-on-exec socket, closed by its destructor (socket.socket). Move-only. The functions of
+// a loop (sock_recv, create_server, …) tie it to that loop until it is closed, released, or the loop closes;
+// it may be moved all the time, but not while one of its operations is pending on another thread's loop.
+class WEIR_API Socket : public SocketView {
+ public:
+  // No socket.
+  Socket() noexcept = default;
+  Socket(Socket&& other) noexcept { take(other); }
+  Socket& operator=(Socket&& other) noexcept {
+    if (this != &other) {
+      close();
+      take(other);
+    }
+    return *this;
+  }
+  ~Socket() { close(); }
+
+  // A new socket (socket.socket()). protocol 0: the type's own. Throws std::system_error.
+  static Socket open(AddressFamily family, SocketType type = SocketType::stream, int protocol = 0);
+  // Two stream sockets connected to each other (socket.socketpair). Throws std::system_error.
+  static std::pair<Socket, Socket> pair();
+  // Takes over a socket that was made elsewhere, and makes it non-blocking and close-on-exec. Throws
+  // std::system_error, and then the socket is still the caller's.
+  static Socket adopt(native_socket native);
+
+  // Gives it an address; port 0 lets the system choose a port. Throws std::system_error naming the address.
+  void bind(const Address& address) const;
+  // Begins to queue connections. backlog 0: as many as the system allows. Throws std::system_error,
+  // std::invalid_argument for a negative backlog.
+  void listen(int backlog = 0) const;
+  // Ends reading, writing or both, for everybody who has this socket. Throws std::system_error.
+  void shutdown_read() const;
+  void shutdown_write() const;
+  void shutdown() const;
+
+  // Closes it; the operations that are pending on it fail with std::errc::bad_file_descriptor. Again:
+  // nothing.
+  void close() noexcept;
+  // Gives the system's socket away, open and non-blocking; pending operations fail as by close().
+  // invalid_socket when there is none.
+  [[nodiscard]] native_socket release() noexcept;
+
+ private:
+  friend struct detail::SocketAccess;
+  explicit Socket(native_socket native) noexcept : SocketView(native) {}
+
+  void take(Socket& other) noexcept {
+    native_ = std::exchange(other.native_, invalid_socket);
+    if (other.handle_ != nullptr) {
+      take_handle(other);
+    }
+  }
+  void take_handle(Socket& other) noexcept;
+
+  detail::BackendHandle* handle_ = nullptr;  // while it is tied to a loop; cleared when that one closes
+  EventLoop* loop_ = nullptr;                // valid while handle_ is not null
+};
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,54 @@
+// NetState: what net/ remembers about one loop: its transports, servers and watched descriptors, so that
+// closing the loop closes them.
+#pragma once
+
+#include "net/watchers.hpp"
+#include "net/write_queue.hpp"
+#include "runtime/loop_resource.hpp"
+
+#include <weir/event_loop.hpp>
+
+#include <memory>
+
+namespace weir::inline WEIR_ABI::detail {
+
+class StreamTransport;
+struct ServerState;
+
+// The transports of one owner, in no particular order. The links are in the transports.
+class TransportList {
+ public:
+  TransportList() = default;
+  TransportList(const TransportList&) = delete;
+  TransportList& operator=(const TransportList&) = delete;
+
+  StreamTransport* front() const noexcept { return first_; }
+  static StreamTransport* after(const StreamTransport& transport) noexcept;
+  bool empty() const noexcept { return first_ == nullptr; }
+  void push(StreamTransport& transport) noexcept;
+  void erase(StreamTransport& transport) noexcept;
+
+ private:
+  StreamTransport* first_ = nullptr;
+};
+
+struct NetState {
+  // That of the loop, made on first use.
+  static NetState& of(EventLoop& loop);
+
+  explicit NetState(EventLoop& owner) noexcept : loop(owner), resource(*this) {}
+
+  struct Resource : LoopResource {
+    explicit Resource(NetState& owner) noexcept;
+    NetState& state;
+  };
+
+  EventLoop& loop;
+  Resource resource;
+  TransportList transports;             // those without a server
+  ServerState* first_server = nullptr;  // of the list of open ones, and of those that have connections
+  std::unique_ptr<WriteQueue> spare;    // so that a write that is taken at once allocates nothing
+  WatchTable watches;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,24 @@
+// The defaults of protocols: an event that nobody asked for is ignored, as in asyncio.
+#include <weir/net/protocol.hpp>
+#include <weir/net/transport.hpp>
+
+namespace weir::inline WEIR_ABI {
+
+BaseProtocol::~BaseProtocol() = default;
+void BaseProtocol::connection_lost(std::exception_ptr) {}
+void BaseProtocol::pause_writing() {}
+void BaseProtocol::resume_writing() {}
+
+Protocol::~Protocol() = default;
+void Protocol::connection_made(Ref<Transport>) {}
+void Protocol::data_received(std::span<const std::byte>) {}
+bool Protocol::eof_received() { return false; }
+
+BufferedProtocol::~BufferedProtocol() = default;
+void BufferedProtocol::connection_made(Ref<Transport>) {}
+bool BufferedProtocol::eof_received() { return false; }
+
+BaseTransport::~BaseTransport() = default;
+Transport::~Transport() = default;
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,185 @@
+// The awaiters of sock_*: each is the operation that it waits for.
+#include <weir/net/sock_ops.hpp>
+
+#include "net/os_error.hpp"
+#include "net/socket_access.hpp"
+#include "runtime/loop_access.hpp"
+
+#include <weir/exceptions.hpp>
+
+#include <stdexcept>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// --- What they share
+// -------------------------------------------------------------------------------------------------
+
+BackendHandle* SockAwaiter::prepare(Direction direction) const {
+  BackendHandle* const handle = SocketAccess::attach(*socket_, *loop_, awaits);
+  if (LoopAccess::backend(*loop_).pending(handle, direction) != nullptr) [[unlikely]] {
+    throw RuntimeError(std::string(awaits) +
+                       ": another operation in this direction is pending on the socket");
+  }
+  if (loop_->get_debug() && Backend::Sockets::is_blocking(socket_->native_handle()) > 0) [[unlikely]] {
+    throw std::invalid_argument(std::string(awaits) + ": the socket must be non-blocking");
+  }
+  return handle;
+}
+
+// The cancellation stays with the task: it is thrown when the operation answers -ECANCELED, and at the next
+// await when a result came first.
+void SockAwaiter::ask_to_cancel(Op& op) const noexcept {
+  if (op.state != OpState::idle) {
+    LoopAccess::backend(*loop_).cancel(op);
+  }
+}
+
+void SockAwaiter::fail(std::int64_t result) const {
+  if (result == -ECANCELED && task_ != nullptr) {
+    task_->throw_if_cancelled();
+  }
+  if (result == -EBADF) {
+    throw os_error(result, std::string(awaits) + ": the socket was closed");
+  }
+  throw os_error(result, awaits);
+}
+
+// --- sock_recv, sock_recv_into
+// ---------------------------------------------------------------------------------------
+
+bool RecvIntoAwaiter::await_ready() {
+  handle = prepare(Direction::read);
+  if (into.empty()) [[unlikely]] {
+    return true;  // the result is 0
+  }
+  on_done = &done;
+  return LoopAccess::backend(*loop_).start(static_cast<RecvOp&>(*this)) == Started::done && may_go_on();
+}
+
+bool RecvIntoAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
+  auto& self = static_cast<RecvIntoAwaiter&>(static_cast<SockAwaiter&>(hook));
+  self.ask_to_cancel(self);
+  return false;
+}
+
+void RecvIntoAwaiter::done(Op& op) noexcept {
+  static_cast<RecvIntoAwaiter&>(static_cast<RecvOp&>(op)).task_->step();
+}
+
+// --- sock_sendall
+// ----------------------------------------------------------------------------------------------------
+
+bool SendAllAwaiter::await_ready() {
+  handle = prepare(Direction::write);
+  on_done = &done;
+  return rest_.empty() || (send_rest() && may_go_on());
+}
+
+bool SendAllAwaiter::send_rest() noexcept {
+  for (;;) {
+    buffers = std::span<const ConstBuffer>(&rest_, 1);
+    if (LoopAccess::backend(*loop_).start(static_cast<SendOp&>(*this)) == Started::pending) {
+      return false;
+    }
+    if (result < 0) {
+      return true;
+    }
+    rest_ = rest_.subspan(static_cast<std::size_t>(result));
+    if (rest_.empty()) {
+      return true;
+    }
+  }
+}
+
+bool SendAllAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
+  auto& self = static_cast<SendAllAwaiter&>(static_cast<SockAwaiter&>(hook));
+  self.cancelled_ = true;
+  self.ask_to_cancel(self);
+  return false;
+}
+
+void SendAllAwaiter::done(Op& op) noexcept {
+  auto& self = static_cast<SendAllAwaiter&>(static_cast<SendOp&>(op));
+  if (self.result >= 0) {
+    self.rest_ = self.rest_.subspan(static_cast<std::size_t>(self.result));
+    if (!self.rest_.empty()) {
+      if (self.cancelled_) {
+        self.result = -ECANCELED;  // these bytes are sent, the others will not be
+      } else if (!self.send_rest()) {
+        return;
+      }
+    }
+  }
+  self.task_->step();
+}
+
+// --- sock_connect
+// ----------------------------------------------------------------------------------------------------
+
+bool ConnectAwaiter::await_ready() {
+  handle = prepare(Direction::write);
+  on_done = &done;
+  return LoopAccess::backend(*loop_).start(static_cast<ConnectOp&>(*this)) == Started::done && may_go_on();
+}
+
+bool ConnectAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
+  auto& self = static_cast<ConnectAwaiter&>(static_cast<SockAwaiter&>(hook));
+  self.ask_to_cancel(self);
+  return false;
+}
+
+void ConnectAwaiter::done(Op& op) noexcept {
+  static_cast<ConnectAwaiter&>(static_cast<ConnectOp&>(op)).task_->step();
+}
+
+void ConnectAwaiter::fail_with_address() const {
+  if (result == -ECANCELED && task_ != nullptr) {
+    task_->throw_if_cancelled();
+  }
+  const std::string what = std::string(awaits) + ' ' + Address(address).to_string();
+  if (result == -ECANCELED && timed_out_) {
+    throw TimeoutError(what + ": timed out");
+  }
+  throw os_error(result, result == -EBADF ? what + ": the socket was closed" : what);
+}
+
+// --- sock_accept
+// -----------------------------------------------------------------------------------------------------
+
+bool AcceptAwaiter::await_ready() {
+  handle = prepare(Direction::read);
+  on_done = &done;
+  if (LoopAccess::backend(*loop_).start(static_cast<AcceptOp&>(*this)) == Started::pending) {
+    return false;
+  }
+  take();
+  return may_go_on();
+}
+
+// Owned from here on, so that it is closed should nobody take it.
+void AcceptAwaiter::take() noexcept {
+  if (result >= 0) {
+    accepted_ = SocketAccess::own(static_cast<native_socket>(result));
+  }
+}
+
+bool AcceptAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
+  auto& self = static_cast<AcceptAwaiter&>(static_cast<SockAwaiter&>(hook));
+  self.ask_to_cancel(self);
+  return false;
+}
+
+void AcceptAwaiter::done(Op& op) noexcept {
+  auto& self = static_cast<AcceptAwaiter&>(static_cast<AcceptOp&>(op));
+  self.take();
+  self.task_->step();
+}
+
+std::pair<weir::Socket, Address> AcceptAwaiter::await_resume() {
+  if (result < 0) {
+    fail(result);
+  }
+  return {std::move(accepted_), Address(peer)};
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

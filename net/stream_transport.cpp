@@ -1,0 +1,332 @@
+// The life of a stream transport: from connection_made through reading to connection_lost. Writing:
+// stream_transport_write.cpp.
+#include "net/stream_transport.hpp"
+
+#include "net/os_error.hpp"
+#include "net/server_state.hpp"
+#include "net/socket_access.hpp"
+
+#include <weir/exceptions.hpp>
+#include <weir/log.hpp>
+
+#include <cassert>
+#include <stdexcept>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+// What get_buffer is told: as much as the loop's own buffer holds.
+constexpr std::size_t buffer_hint = 64 * 1024;
+
+template <class T>
+void store(void* out, T value) {
+  static_cast<std::optional<T>*>(out)->emplace(std::move(value));
+}
+
+}  // namespace
+
+// --- Making
+// ----------------------------------------------------------------------------------------------------------
+
+StreamTransport::StreamTransport(EventLoop& loop, Ref<BaseProtocol> protocol, const RawAddress& peer,
+                                 Context context, ServerState* server) noexcept
+    : loop_(&loop), context_(std::move(context)), server_(server), peer_(peer) {
+  on_data = &received;
+  on_done = &reading_ended;
+  use_protocol(std::move(protocol));
+}
+
+StreamTransport::~StreamTransport() { assert(is_over() && queue_ == nullptr); }
+
+Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket, Ref<BaseProtocol> protocol,
+                                           const RawAddress& peer, Context context, ServerState* server) {
+  if (protocol == nullptr) {
+    throw std::invalid_argument("the protocol factory returned no protocol");
+  }
+  NetState::of(loop);
+  SocketAccess::attach(socket, loop, "transport");
+  auto transport =
+      Ref<StreamTransport>(new StreamTransport(loop, std::move(protocol), peer, std::move(context), server));
+  transport->native_ = SocketAccess::give(socket, transport->handle_);
+  transport->backend().set_transport(transport->handle_, true);
+  transport->add_ref();  // its own, until finish() or loop_closed()
+  transport->list().push(*transport);
+  return transport;
+}
+
+TransportList& StreamTransport::list() const noexcept {
+  return server_ != nullptr ? server_->clients : LoopAccess::net(*loop_)->transports;
+}
+
+void StreamTransport::leave_server() noexcept {
+  server_->clients.erase(*this);
+  server_ = nullptr;
+  list().push(*this);
+}
+
+void StreamTransport::use_protocol(Ref<BaseProtocol> protocol) noexcept {
+  buffered_ = protocol->kind() == ProtocolKind::buffered;
+  get_buffer = buffered_ ? &lend_buffer : nullptr;
+  protocol_ = std::move(protocol);
+}
+
+void StreamTransport::begin() noexcept {
+  const Ref<BaseProtocol> protocol = protocol_;
+  if (protocol == nullptr) {
+    return;
+  }
+  try {
+    const ContextScope scope(context_);
+    if (buffered_) {
+      static_cast<BufferedProtocol&>(*protocol).connection_made(Ref<Transport>(this));
+    } else {
+      static_cast<Protocol&>(*protocol).connection_made(Ref<Transport>(this));
+    }
+  } catch (...) {
+    report("protocol.connection_made() failed", std::current_exception());
+  }
+  if (is_reading()) {
+    start_reading();
+  }
+}
+
+void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
+  if (protocol == nullptr) {
+    throw std::invalid_argument("set_protocol: the protocol is null");
+  }
+  if (is_over()) {
+    return;
+  }
+  // A read that is under way may have the old protocol's memory.
+  const bool reading = state != OpState::idle;
+  if (reading) {
+    backend().stop(*this);
+  }
+  const Ref<BaseProtocol> old = protocol_;
+  use_protocol(std::move(protocol));
+  if (reading) {
+    start_reading();
+  }
+}
+
+void StreamTransport::find_extra_info(std::string_view key, void* value) const {
+  if (key == extra::peername::name) {
+    if (peer_.family != AddressFamily::unspecified) {
+      store(value, Address(peer_));
+    }
+  } else if (key == extra::sockname::name) {
+    RawAddress own;
+    if (!is_over() && Backend::Sockets::local_address(native_, own) >= 0 &&
+        own.family != AddressFamily::unspecified) {
+      store(value, Address(own));
+    }
+  } else if (key == extra::socket::name) {
+    if (!is_over()) {
+      store(value, SocketView(native_));
+    }
+  }
+}
+
+std::string StreamTransport::describe() const {
+  return "<Transport peername=" + Address(peer_).to_string() + (closing_ ? " closing>" : ">");
+}
+
+// --- Reading
+// ---------------------------------------------------------------------------------------------------------
+
+void StreamTransport::start_reading() noexcept {
+  if (end_received_ || is_over()) {
+    return;
+  }
+  handle = handle_;
+  if (backend().start(static_cast<ReadStream&>(*this)) == Started::done) [[unlikely]] {
+    lose(std::make_exception_ptr(os_error(result, "recv", Address(peer_))));
+  }
+}
+
+void StreamTransport::pause_reading() {
+  if (closing_ || reading_paused_ || is_over()) {
+    return;
+  }
+  reading_paused_ = true;
+  backend().stop(static_cast<ReadStream&>(*this));
+}
+
+void StreamTransport::resume_reading() {
+  if (closing_ || !reading_paused_ || is_over()) {
+    return;
+  }
+  reading_paused_ = false;
+  start_reading();
+}
+
+// The protocol is held: it may be replaced while it is called.
+void StreamTransport::received(ReadStream& stream, std::span<std::byte> data) noexcept {
+  auto& self = static_cast<StreamTransport&>(stream);
+  const Ref<BaseProtocol> protocol = self.protocol_;
+  if (!self.buffered_) [[likely]] {
+    try {
+      const ContextScope scope(self.context_);
+      static_cast<Protocol&>(*protocol).data_received(data);
+    } catch (...) {
+      self.callback_failed("Fatal error: protocol.data_received() call failed.");
+    }
+    return;
+  }
+  try {
+    const ContextScope scope(self.context_);
+    static_cast<BufferedProtocol&>(*protocol).buffer_updated(data.size());
+  } catch (...) {
+    self.callback_failed("Fatal error: protocol.buffer_updated() call failed.");
+  }
+}
+
+std::span<std::byte> StreamTransport::lend_buffer(ReadStream& stream) noexcept {
+  auto& self = static_cast<StreamTransport&>(stream);
+  const Ref<BaseProtocol> protocol = self.protocol_;
+  std::span<std::byte> buffer;
+  try {
+    const ContextScope scope(self.context_);
+    buffer = static_cast<BufferedProtocol&>(*protocol).get_buffer(buffer_hint);
+    if (buffer.empty()) {
+      throw RuntimeError("get_buffer() returned an empty buffer");
+    }
+  } catch (...) {
+    self.callback_failed("Fatal error: protocol.get_buffer() call failed.");
+  }
+  // It may have paused, closed, or set another protocol: then nothing may be written into this memory.
+  return stream.state == OpState::idle || self.protocol_ != protocol ? std::span<std::byte>() : buffer;
+}
+
+void StreamTransport::reading_ended(Op& op) noexcept {
+  auto& self = static_cast<StreamTransport&>(static_cast<ReadStream&>(op));
+  if (self.result == 0) {
+    self.end_of_stream();
+  } else {
+    self.lose(std::make_exception_ptr(os_error(self.result, "recv", Address(self.peer_))));
+  }
+}
+
+void StreamTransport::end_of_stream() noexcept {
+  end_received_ = true;
+  const Ref<BaseProtocol> protocol = protocol_;
+  bool stays_open = false;
+  try {
+    const ContextScope scope(context_);
+    stays_open = buffered_ ? static_cast<BufferedProtocol&>(*protocol).eof_received()
+                           : static_cast<Protocol&>(*protocol).eof_received();
+  } catch (...) {
+    callback_failed("Fatal error: protocol.eof_received() call failed.");
+    return;
+  }
+  if (!stays_open) {
+    close();
+  }
+}
+
+// --- Ending
+// ----------------------------------------------------------------------------------------------------------
+
+void StreamTransport::close() noexcept {
+  if (closing_ || is_over()) {
+    return;
+  }
+  closing_ = true;
+  backend().stop(static_cast<ReadStream&>(*this));
+  if (queue_ == nullptr) {
+    lose(nullptr);
+  }
+}
+
+void StreamTransport::abort() noexcept {
+  if (!is_over()) {
+    lose(nullptr);
+  }
+}
+
+void StreamTransport::report(const char* message, std::exception_ptr exception) noexcept {
+  ExceptionContext context;
+  context.message = message;
+  context.exception = std::move(exception);
+  context.transport = this;
+  context.protocol = protocol_.get();
+  context.object = describe();
+  loop_->call_exception_handler(context);
+}
+
+void StreamTransport::callback_failed(const char* message) noexcept {
+  std::exception_ptr error = std::current_exception();
+  report(message, error);
+  lose(std::move(error));
+}
+
+// The connection is over: what is unsent is dropped, and connection_lost comes in a later turn.
+void StreamTransport::lose(std::exception_ptr error) noexcept {
+  if (lost_ || is_over()) {
+    return;
+  }
+  lost_ = true;
+  closing_ = true;
+  backend().stop(static_cast<ReadStream&>(*this));
+  if (queue_ != nullptr) {
+    if (queue_->state != OpState::idle) {
+      queue_->error = std::move(error);
+      backend().cancel(*queue_);
+      return;  // sent() goes on
+    }
+    drop_queue();
+  }
+  auto* boxed = error ? new std::exception_ptr(std::move(error)) : nullptr;
+  LoopAccess::ready(*loop_).push(&run_lost, this, reinterpret_cast<std::uintptr_t>(boxed));
+}
+
+void StreamTransport::run_lost(ReadyItem& item, ReadyAction action) {
+  const std::unique_ptr<std::exception_ptr> boxed(reinterpret_cast<std::exception_ptr*>(item.words[0]));
+  if (action == ReadyAction::run) {
+    static_cast<StreamTransport*>(item.object)->finish(boxed != nullptr ? std::move(*boxed) : nullptr);
+  }
+}
+
+// The socket is closed after the call, so that connection_lost can still ask it things.
+void StreamTransport::finish(std::exception_ptr error) noexcept {
+  const auto self = Ref<StreamTransport>::adopt(this);
+  const Ref<BaseProtocol> protocol = protocol_;
+  try {
+    const ContextScope scope(context_);
+    protocol->connection_lost(std::move(error));
+  } catch (...) {
+    report("protocol.connection_lost() failed", std::current_exception());
+  }
+  backend().close(std::exchange(handle_, nullptr));
+  native_ = invalid_socket;
+  ServerState* const server = server_;
+  list().erase(*this);
+  server_ = nullptr;
+  protocol_.reset();
+  context_ = Context();
+  if (server != nullptr) {
+    server->client_gone();
+  }
+}
+
+void StreamTransport::loop_closed() noexcept {
+  const auto self = Ref<StreamTransport>::adopt(this);
+  list().erase(*this);
+  server_ = nullptr;
+  if (!closing_) {
+    log(LogLevel::warning, "unclosed transport " + describe() + ": its loop was closed");
+  }
+  lost_ = true;
+  closing_ = true;
+  handle_ = nullptr;
+  Backend::Sockets::close(std::exchange(native_, invalid_socket));
+  if (queue_ != nullptr) {
+    delete std::exchange(queue_, nullptr);
+  }
+  protocol_.reset();
+  context_ = Context();
+}
+
+}  // namespace weir::inline WEIR_ABI::detail

@@ -1,0 +1,126 @@
+// StreamTransport: the one transport of byte streams, on the operations of the backend. It owns the
+// connection's socket, and itself until connection_lost has run. Flow: stream_transport.cpp; writing:
+// stream_transport_write.cpp.
+#pragma once
+
+#include "net/net_state.hpp"
+#include "runtime/loop_access.hpp"
+
+#include <weir/context.hpp>
+#include <weir/detail/block_pool.hpp>
+#include <weir/net/socket.hpp>
+#include <weir/net/transport.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace weir::inline WEIR_ABI::detail {
+
+class StreamTransport final : public Transport, private ReadStream {
+ public:
+  // Takes the socket, which is connected, into a transport that nobody has told the protocol of yet. `server`
+  // may be null. Throws, leaving the socket to the caller, std::invalid_argument for a null protocol and what
+  // attaching throws.
+  static Ref<StreamTransport> make(EventLoop& loop, weir::Socket& socket, Ref<BaseProtocol> protocol,
+                                   const RawAddress& peer, Context context, ServerState* server);
+  // connection_made, then reading. Once.
+  void begin() noexcept;
+  // The loop closes: reports an open transport, closes the socket, and lets go of everybody.
+  void loop_closed() noexcept;
+  // It belongs to no server any more.
+  void leave_server() noexcept;
+
+  void close() noexcept override;
+  bool is_closing() const noexcept override { return closing_; }
+  void set_protocol(Ref<BaseProtocol> protocol) override;
+  Ref<BaseProtocol> get_protocol() const noexcept override { return protocol_; }
+  EventLoop& get_loop() const noexcept override { return *loop_; }
+  bool is_reading() const noexcept override { return !closing_ && !reading_paused_; }
+  void pause_reading() override;
+  void resume_reading() override;
+  void write(std::span<const std::byte> data) override;
+  void write(Bytes&& data) override;
+  void writelines(std::span<const std::span<const std::byte>> pieces) override;
+  bool can_write_eof() const noexcept override { return true; }
+  void write_eof() override;
+  void abort() noexcept override;
+  std::size_t get_write_buffer_size() const noexcept override;
+  WriteBufferLimits get_write_buffer_limits() const noexcept override { return {low_, high_}; }
+  void set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
+                               std::optional<std::ptrdiff_t> low) override;
+
+  static void* operator new(std::size_t size) { return allocate_block(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_block(memory, size); }
+
+ private:
+  friend class TransportList;
+
+  StreamTransport(EventLoop& loop, Ref<BaseProtocol> protocol, const RawAddress& peer, Context context,
+                  ServerState* server) noexcept;
+  ~StreamTransport() override;
+  void find_extra_info(std::string_view key, void* value) const override;
+
+  Backend& backend() const noexcept { return LoopAccess::backend(*loop_); }
+  // Is nothing left that an operation could work on: lost and over, or the loop is closing?
+  bool is_over() const noexcept { return handle_ == nullptr; }
+  TransportList& list() const noexcept;
+  void use_protocol(Ref<BaseProtocol> protocol) noexcept;
+  std::string describe() const;
+
+  // Reading.
+  static void received(ReadStream& stream, std::span<std::byte> data) noexcept;
+  static std::span<std::byte> lend_buffer(ReadStream& stream) noexcept;
+  static void reading_ended(Op& op) noexcept;
+  void end_of_stream() noexcept;
+  void start_reading() noexcept;
+
+  // Writing.
+  bool may_write(const char* call, std::size_t size);
+  WriteQueue& take_queue();
+  void drop_queue() noexcept;
+  // How many bytes were taken at once; nothing when that were all, or when the connection was lost.
+  std::optional<std::size_t> write_at_once(std::span<const ConstBuffer> pieces, std::size_t size);
+  void queue_rest(std::span<const ConstBuffer> pieces, std::size_t taken);
+  void after_queueing(bool was_empty) noexcept;
+  void check_still_connected() noexcept;
+  void send_queued() noexcept;
+  static void sent(Op& op) noexcept;
+  void after_sending() noexcept;
+  void pause_writing_if_full() noexcept;
+  void end_writing() noexcept;
+  void writing_failed(std::int64_t error) noexcept;
+
+  // Ending.
+  void report(const char* message, std::exception_ptr exception) noexcept;
+  void callback_failed(const char* message) noexcept;
+  void lose(std::exception_ptr error) noexcept;
+  static void run_lost(ReadyItem& item, ReadyAction action);
+  void finish(std::exception_ptr error) noexcept;
+
+  static constexpr std::size_t default_high = 64 * 1024;
+
+  // In the order that wastes no space: an idle connection is little more than this object.
+  bool closing_ : 1 = false;  // close(), or lost
+  bool lost_ : 1 = false;     // connection_lost is on its way
+  bool reading_paused_ : 1 = false;
+  bool end_received_ : 1 = false;    // the stream has ended: there is nothing more to read
+  bool writing_paused_ : 1 = false;  // pause_writing was called last
+  bool eof_wanted_ : 1 = false;      // write_eof()
+  bool eof_sent_ : 1 = false;
+  bool buffered_ : 1 = false;        // the kind of protocol_
+  std::uint8_t ignored_writes_ = 0;  // after the end, up to where the warning comes
+  native_socket native_ = invalid_socket;
+  EventLoop* loop_;
+  BackendHandle* handle_ = nullptr;
+  Ref<BaseProtocol> protocol_;
+  WriteQueue* queue_ = nullptr;  // owned; while something is unsent
+  Context context_;
+  ServerState* server_;  // whose connection it is, or null
+  StreamTransport* previous_ = nullptr;
+  StreamTransport* next_ = nullptr;
+  RawAddress peer_;
+  std::size_t low_ = default_high / 4;
+  std::size_t high_ = default_high;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

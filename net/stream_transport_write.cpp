@@ -1,0 +1,291 @@
+// The writing side of a stream transport, and its flow control. What the system takes at once is never
+// queued.
+#include "net/stream_transport.hpp"
+
+#include "net/os_error.hpp"
+#include "net/server_state.hpp"
+
+#include <weir/exceptions.hpp>
+#include <weir/log.hpp>
+
+#include <cassert>
+#include <stdexcept>
+#include <utility>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+// After so many writes to a connection that is gone, somebody ought to be told. Python's number.
+constexpr std::uint8_t ignored_writes_until_warning = 5;
+// A writer that never returns to the loop would not learn of a reset while its writes are only queued.
+constexpr int queued_writes_until_check = 8;
+
+}  // namespace
+
+bool StreamTransport::may_write(const char* call, std::size_t size) {
+  if (eof_wanted_) [[unlikely]] {
+    throw RuntimeError(std::string(call) + ": cannot write after write_eof()");
+  }
+  if (size == 0) {
+    return false;
+  }
+  if (closing_ || is_over()) [[unlikely]] {
+    if (ignored_writes_ < ignored_writes_until_warning && ++ignored_writes_ == ignored_writes_until_warning) {
+      log(LogLevel::warning,
+          std::string(call) + "() on " + describe() + " does nothing: the connection is gone");
+    }
+    return false;
+  }
+  return true;
+}
+
+WriteQueue& StreamTransport::take_queue() {
+  NetState& net = *LoopAccess::net(*loop_);
+  queue_ = net.spare != nullptr ? net.spare.release() : new WriteQueue;
+  queue_->owner = this;
+  queue_->handle = handle_;
+  queue_->on_done = &sent;
+  return *queue_;
+}
+
+void StreamTransport::drop_queue() noexcept {
+  std::unique_ptr<WriteQueue> queue(std::exchange(queue_, nullptr));
+  if (!queue->empty()) {
+    queue->clear();
+  }
+  NetState& net = *LoopAccess::net(*loop_);
+  if (net.spare == nullptr) {
+    net.spare = std::move(queue);
+  }
+}
+
+void StreamTransport::write(std::span<const std::byte> data) {
+  if (may_write("write", data.size())) {
+    const ConstBuffer pieces[] = {data};
+    if (const auto taken = write_at_once(pieces, data.size())) [[unlikely]] {
+      queue_rest(pieces, *taken);
+    }
+  }
+}
+
+void StreamTransport::writelines(std::span<const std::span<const std::byte>> pieces) {
+  std::size_t size = 0;
+  for (const ConstBuffer& piece : pieces) {
+    size += piece.size();
+  }
+  if (may_write("writelines", size)) {
+    if (const auto taken = write_at_once(pieces, size)) {
+      queue_rest(pieces, *taken);
+    }
+  }
+}
+
+void StreamTransport::write(Bytes&& data) {
+  if (!may_write("write", data.size())) {
+    return;
+  }
+  const ConstBuffer pieces[] = {data};
+  if (const auto taken = write_at_once(pieces, data.size())) {
+    const bool was_empty = queue_->empty();
+    try {
+      queue_->append(std::move(data), *taken);
+    } catch (...) {
+      lose(std::current_exception());
+      throw;
+    }
+    after_queueing(was_empty);
+  }
+}
+
+std::optional<std::size_t> StreamTransport::write_at_once(std::span<const ConstBuffer> pieces,
+                                                          std::size_t size) {
+  if (queue_ != nullptr) {
+    return 0;
+  }
+  WriteQueue& queue = take_queue();
+  queue.buffers = pieces;
+  if (backend().start(queue) == Started::done) [[likely]] {
+    if (queue.result == static_cast<std::int64_t>(size)) [[likely]] {
+      drop_queue();
+      return std::nullopt;
+    }
+    if (queue.result < 0) {
+      writing_failed(queue.result);
+      return std::nullopt;
+    }
+    queue.buffers = {};
+    return static_cast<std::size_t>(queue.result);
+  }
+  queue.buffers = {};  // the memory is the caller's; after_queueing() points the operation to the copy
+  return 0;
+}
+
+void StreamTransport::queue_rest(std::span<const ConstBuffer> pieces, std::size_t taken) {
+  const bool was_empty = queue_->empty();
+  try {
+    for (const ConstBuffer& piece : pieces) {
+      const std::size_t skipped = std::min(taken, piece.size());
+      taken -= skipped;
+      if (skipped != piece.size()) {
+        queue_->append(piece.subspan(skipped));
+      }
+    }
+  } catch (...) {
+    lose(std::current_exception());
+    throw;
+  }
+  after_queueing(was_empty);
+}
+
+// `was_empty`: nothing but the first attempt has been made, so the operation has to be put to work.
+void StreamTransport::after_queueing(bool was_empty) noexcept {
+  if (!was_empty) {
+    check_still_connected();
+  } else if (queue_->state == OpState::idle) {
+    send_queued();
+  } else {
+    queue_->gather();
+  }
+  pause_writing_if_full();
+}
+
+void StreamTransport::check_still_connected() noexcept {
+  if (++queue_->unseen_writes < queued_writes_until_check) {
+    return;
+  }
+  queue_->unseen_writes = 0;
+  if (const std::int64_t error = Backend::Sockets::get_option(native_, SocketOption::error); error > 0) {
+    lose(std::make_exception_ptr(os_error(-error, "send", Address(peer_))));
+  }
+}
+
+// Sends what is queued until the system takes no more. The operation must be idle.
+void StreamTransport::send_queued() noexcept {
+  WriteQueue& queue = *queue_;
+  for (;;) {
+    queue.gather();
+    if (backend().start(queue) == Started::pending) {
+      return;
+    }
+    if (queue.result < 0) {
+      writing_failed(queue.result);
+      return;
+    }
+    queue.consume(static_cast<std::size_t>(queue.result));
+    if (queue.empty()) {
+      drop_queue();
+      return;
+    }
+  }
+}
+
+void StreamTransport::writing_failed(std::int64_t error) noexcept {
+  drop_queue();
+  lose(std::make_exception_ptr(os_error(error, "send", Address(peer_))));
+}
+
+void StreamTransport::sent(Op& op) noexcept {
+  auto& queue = static_cast<WriteQueue&>(op);
+  StreamTransport& self = *queue.owner;
+  if (self.lost_) {
+    std::exception_ptr error = std::move(queue.error);
+    self.drop_queue();
+    self.finish(std::move(error));
+    return;
+  }
+  if (queue.result < 0) {
+    self.writing_failed(queue.result);
+    return;
+  }
+  queue.consume(static_cast<std::size_t>(queue.result));
+  queue.unseen_writes = 0;
+  if (queue.empty()) {
+    self.drop_queue();
+  } else {
+    self.send_queued();
+  }
+  self.after_sending();
+}
+
+void StreamTransport::after_sending() noexcept {
+  if (!lost_ && writing_paused_ && get_write_buffer_size() <= low_) {
+    writing_paused_ = false;
+    const Ref<BaseProtocol> protocol = protocol_;
+    try {
+      const ContextScope scope(context_);
+      protocol->resume_writing();
+    } catch (...) {
+      report("protocol.resume_writing() failed", std::current_exception());
+    }
+  }
+  if (lost_ || queue_ != nullptr) {
+    return;
+  }
+  if (closing_) {
+    lose(nullptr);
+  } else if (eof_wanted_ && !eof_sent_) {
+    end_writing();
+  }
+}
+
+// --- Flow control
+// ----------------------------------------------------------------------------------------------------
+
+std::size_t StreamTransport::get_write_buffer_size() const noexcept {
+  return queue_ != nullptr && !lost_ ? queue_->size() : 0;
+}
+
+void StreamTransport::pause_writing_if_full() noexcept {
+  if (writing_paused_ || get_write_buffer_size() <= high_) {
+    return;
+  }
+  writing_paused_ = true;
+  const Ref<BaseProtocol> protocol = protocol_;
+  try {
+    const ContextScope scope(context_);
+    protocol->pause_writing();
+  } catch (...) {
+    report("protocol.pause_writing() failed", std::current_exception());
+  }
+}
+
+void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
+                                              std::optional<std::ptrdiff_t> low) {
+  if (!high) {
+    high =
+        low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX) : static_cast<std::ptrdiff_t>(default_high);
+  }
+  if (!low) {
+    low = *high / 4;
+  }
+  if (*low < 0 || *low > *high) {
+    throw std::invalid_argument("set_write_buffer_limits: high (" + std::to_string(*high) +
+                                ") must be >= low (" + std::to_string(*low) + ") must be >= 0");
+  }
+  high_ = static_cast<std::size_t>(*high);
+  low_ = static_cast<std::size_t>(*low);
+  pause_writing_if_full();
+}
+
+// --- The end of writing
+// ----------------------------------------------------------------------------------------------
+
+void StreamTransport::write_eof() {
+  if (closing_ || eof_wanted_ || is_over()) {
+    return;
+  }
+  eof_wanted_ = true;
+  if (queue_ == nullptr) {
+    end_writing();
+  }
+}
+
+void StreamTransport::end_writing() noexcept {
+  eof_sent_ = true;
+  if (const std::int64_t result = backend().shutdown_write(handle_); result < 0) {
+    lose(std::make_exception_ptr(os_error(result, "write_eof", Address(peer_))));
+  }
+}
+
+}  // namespace weir::inline WEIR_ABI::detail
