@@ -151,3 +151,47 @@ TEST_CASE("clause 6: an owner that offers no memory is not read for, and may sto
   REQUIRE(loop.until([&] { return reading.text == "kept"; }));
   loop.backend.stop(reading);
 }
+
+TEST_CASE("clause 6: try_send takes what it says, and keeps nothing of the memory") {
+  Loop loop;
+  Pair pair(loop);
+  const std::string text = pattern(500'000, 3);
+  std::string_view left = text;
+  std::string got;
+  while (got.size() < text.size()) {
+    while (!left.empty()) {
+      std::string piece(left.substr(0, 30'000));
+      const ConstBuffer halves[] = {std::as_bytes(std::span(piece).first(piece.size() / 2)),
+                                    std::as_bytes(std::span(piece).subspan(piece.size() / 2))};
+      const std::int64_t taken = loop.backend.try_send(pair.client.handle, halves);
+      std::fill(piece.begin(), piece.end(), '\0');
+      if (taken == -EAGAIN) {
+        break;
+      }
+      REQUIRE(taken > 0);
+      REQUIRE(static_cast<std::size_t>(taken) <= piece.size());
+      left.remove_prefix(static_cast<std::size_t>(taken));
+    }
+    if (got.size() < text.size() - left.size()) {
+      REQUIRE(pair.server.receive(got) > 0);
+    } else {
+      // What is not taken at once is an operation's business, which also finds out when there is room.
+      pair.client.send_all(left.substr(0, 1));
+      left.remove_prefix(1);
+    }
+  }
+  CHECK(got == text);
+}
+
+TEST_CASE("clause 6: try_send on a connection that is gone tells the error") {
+  Loop loop;
+  Pair pair(loop);
+  pair.server.abort();
+  const ConstBuffer buffer = std::as_bytes(std::span("gone", 4));
+  std::int64_t result = 0;
+  REQUIRE(loop.until([&] {
+    result = loop.backend.try_send(pair.client.handle, std::span(&buffer, 1));
+    return result < 0 && result != -EAGAIN;
+  }));
+  CHECK((result == -EPIPE || result == -ECONNRESET));
+}
