@@ -80,12 +80,24 @@ class WEIR_API EventLoop {
     check_can_run("run_until_complete");
     return run_until_complete(Future<T>(create_task(std::move(coro), {}, where)));
   }
+  // A future that the caller keeps keeps its value: this gives a copy.
   template <class T>
-  T run_until_complete(Future<T> future) {
-    run_until_done(*future.base());
-    future.base()->throw_unless_value();
+  T run_until_complete(const Future<T>& future) {
+    const Ref<FutureBase> state = future.base();
+    run_until_done(*state);
+    state->throw_unless_value();
     if constexpr (!std::is_void_v<T>) {
-      return std::move(*detail::stored_result<T>(*future.base()));
+      return *detail::stored_result<T>(*state);
+    }
+  }
+  // The value is moved out.
+  template <class T>
+  T run_until_complete(Future<T>&& future) {
+    const Ref<FutureBase> state = future.base();
+    run_until_done(*state);
+    state->throw_unless_value();
+    if constexpr (!std::is_void_v<T>) {
+      return std::move(*detail::stored_result<T>(*state));
     }
   }
   // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown
