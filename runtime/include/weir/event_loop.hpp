@@ -383,6 +383,7 @@ class WEIR_API EventLoop {
   int await_budget_ = 0;
   detail::LoopAnchor* anchor_ = nullptr;
   std::uint64_t number_ = 0;
+  std::uint64_t run_number_ = 0;  // of the present run call, or the last one
   TaskBase* current_task_ = nullptr;
   std::unique_ptr<detail::BackendHolder> backend_;
   std::unique_ptr<detail::TimerHeap> timers_;
