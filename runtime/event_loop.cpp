@@ -245,7 +245,7 @@ void EventLoop::run_until_done(FutureBase& future) {
 }
 
 TimePoint EventLoop::time() const noexcept {
-  return backend_ != nullptr ? backend_->backend.now() : TimePoint();
+  return backend_ != nullptr ? backend_->backend.now() : closed_at_;
 }
 
 void EventLoop::set_busy_poll(Duration duration) {
@@ -290,6 +290,7 @@ void EventLoop::close() {
     executor->shutdown(false);
   }
   backend_->backend.close_all();
+  closed_at_ = backend_->backend.now();
   backend_.reset();
   task_factory_ = nullptr;
   exception_handler_ = nullptr;

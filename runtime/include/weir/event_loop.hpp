@@ -179,8 +179,8 @@ class WEIR_API EventLoop {
     detail::check_not_empty(callback, "call_at");
     return schedule_at(when, detail::Callback(std::forward<F>(callback)), options, where);
   }
-  // Now, on the loop's monotonic clock (time): steady_clock, or the simulator's virtual one. Any thread but
-  // under sim.
+  // Now, on the loop's monotonic clock (time): steady_clock, or the simulator's virtual one. Stands still
+  // once the loop is closed. Any thread but under sim, and not during close().
   TimePoint time() const noexcept;
 
   // --- Executors
@@ -403,6 +403,7 @@ class WEIR_API EventLoop {
   ExceptionHandler exception_handler_;
   std::uint64_t next_task_number_ = 1;
   Duration busy_poll_{};
+  TimePoint closed_at_{};
   std::size_t jobs_on_loop_ = 0;  // executor jobs that a backend without threads runs here
 };
 
