@@ -206,6 +206,7 @@ void EventLoop::check_can_run(const char* call) const {
 
 void EventLoop::run_forever() {
   check_can_run("run_forever");
+  ++run_number_;
   struct Running {
     EventLoop& loop;
     detail::ContextScope scope;
@@ -231,7 +232,14 @@ void EventLoop::run_until_done(FutureBase& future) {
   check_can_run("run_until_complete");
   detail::check_same_loop(future.get_loop(), this, "run_until_complete");
   const Ref<FutureBase> keep(&future);
-  const DoneCallbackToken token = future.add_callback([this] { stop(); }, {});
+  // When somebody else stops the iteration in which the future ends, its callback is left in the queue: it
+  // must not stop a later run.
+  const auto stop_own_run = [this, own = run_number_ + 1] {
+    if (run_number_ == own) {
+      stop();
+    }
+  };
+  const DoneCallbackToken token = future.add_callback(stop_own_run, {});
   try {
     run_forever();
   } catch (...) {
@@ -245,7 +253,7 @@ void EventLoop::run_until_done(FutureBase& future) {
 }
 
 TimePoint EventLoop::time() const noexcept {
-  return backend_ != nullptr ? backend_->backend.now() : TimePoint();
+  return backend_ != nullptr ? backend_->backend.now() : closed_at_;
 }
 
 void EventLoop::set_busy_poll(Duration duration) {
@@ -290,6 +298,7 @@ void EventLoop::close() {
     executor->shutdown(false);
   }
   backend_->backend.close_all();
+  closed_at_ = backend_->backend.now();
   backend_.reset();
   task_factory_ = nullptr;
   exception_handler_ = nullptr;

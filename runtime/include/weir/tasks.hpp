@@ -141,12 +141,13 @@ class CancelUnlessDone {
   std::shared_ptr<ConcurrentState<T>> state_;
 };
 
+// `to` may be done by the time: another thread cancels it when it likes.
 template <class T>
 void copy_outcome(const Future<T>& from, ConcurrentState<T>& to) {
   if (from.cancelled()) {
     to.cancel();
   } else if (std::exception_ptr exception = from.exception()) {
-    to.set_exception(std::move(exception));
+    to.try_set_exception(std::move(exception));
   } else if constexpr (std::is_void_v<T>) {
     to.set_value();
   } else if constexpr (std::is_copy_constructible_v<T>) {
@@ -234,11 +235,12 @@ ConcurrentFuture<T> run_coroutine_threadsafe(Coro<T> coro, EventLoop& loop) {
         if (state->cancelled()) {
           return;
         }
+        const std::shared_ptr<detail::ConcurrentState<T>> outcome = state.state();
         try {
           Task<T> task = loop->create_task(std::move(coro));
           detail::chain_to_thread<T>(task, std::move(state));
         } catch (...) {
-          state->set_exception(std::current_exception());
+          outcome->try_set_exception(std::current_exception());
         }
       });
   return result;
