@@ -75,8 +75,13 @@ EventLoop& running_loop_for(const char* call) {
 
 bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_await_budget(loop); }
 
-void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call) {
-  if (wanted != nullptr && wanted != &actual) {
+bool may_go_on(const FutureBase& done_future) noexcept {
+  EventLoop& loop = *running_loop_slot();
+  return done_future.loop_number() == LoopAccess::number(loop) && LoopAccess::spend_await_budget(loop);
+}
+
+void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call) {
+  if (wanted != nullptr && LoopAccess::number(*wanted) != future.loop_number()) {
     throw std::invalid_argument(std::string(call) +
                                 ": the future belongs to a different loop than the one given");
   }
@@ -229,7 +234,7 @@ void EventLoop::run_forever() {
 
 void EventLoop::run_until_done(FutureBase& future) {
   check_can_run("run_until_complete");
-  detail::check_same_loop(future.get_loop(), this, "run_until_complete");
+  detail::check_same_loop(future, this, "run_until_complete");
   const Ref<FutureBase> keep(&future);
   const DoneCallbackToken token = future.add_callback([this] { stop(); }, {});
   try {

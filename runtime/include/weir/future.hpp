@@ -54,8 +54,11 @@ class FutureAwaiter;
 
 WEIR_API EventLoop& running_loop_for(const char* call);
 WEIR_API bool spend_await_budget(EventLoop& loop) noexcept;
-// Throws std::invalid_argument when `wanted` is given and is not `actual`.
-WEIR_API void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call);
+// May awaiting this future, which is done, go on without suspending? False when the task has had its share of
+// these, and for a future of another loop, which the suspension refuses.
+WEIR_API bool may_go_on(const FutureBase& done_future) noexcept;
+// Throws std::invalid_argument when `wanted` is given and is not the loop of `future`.
+WEIR_API void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call);
 [[noreturn]] WEIR_API void refuse_await(const FutureBase& future, const TaskBase& task);
 
 }  // namespace detail
@@ -170,7 +173,7 @@ class FutureAwaiter : private CancelHook, private WaitNode {
     }
   }
 
-  bool await_ready() const noexcept { return state_->done() && spend_await_budget(state_->get_loop()); }
+  bool await_ready() const noexcept { return state_->done() && may_go_on(*state_); }
 
   template <std::derived_from<PromiseBase> P>
   void await_suspend(std::coroutine_handle<P> coroutine) {
@@ -201,7 +204,7 @@ class FutureAwaiter : private CancelHook, private WaitNode {
   static void schedule_task(WaitNode& node) noexcept { static_cast<FutureAwaiter&>(node).task_->wake(); }
   // Throws RuntimeError when the task awaits itself, or a future of another loop.
   void check_awaitable() const {
-    if (state_.get() == task_ || &state_->get_loop() != &task_->get_loop()) [[unlikely]] {
+    if (state_.get() == task_ || state_->loop_number() != task_->loop_number()) [[unlikely]] {
       refuse_await(*state_, *task_);
     }
   }

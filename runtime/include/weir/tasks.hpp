@@ -98,12 +98,12 @@ Task<T> create_task(Coro<T> coro, TaskOptions options = {},
 // the future's own, or the running one. Throws std::invalid_argument when a future belongs to another loop.
 template <class T>
 Future<T> ensure_future(Future<T> future, EventLoop* loop = nullptr) {
-  detail::check_same_loop(future.get_loop(), loop, "ensure_future");
+  detail::check_same_loop(*future.base(), loop, "ensure_future");
   return future;
 }
 template <class T>
 Task<T> ensure_future(Task<T> task, EventLoop* loop = nullptr) {
-  detail::check_same_loop(task.get_loop(), loop, "ensure_future");
+  detail::check_same_loop(*task.base(), loop, "ensure_future");
   return task;
 }
 // Any other awaitable of weir is wrapped in a task too.
@@ -219,7 +219,7 @@ Future<T> wrap_future(const ConcurrentFuture<T>& future, EventLoop* loop = nullp
 // A loop future is returned as it is.
 template <class T>
 Future<T> wrap_future(Future<T> future, EventLoop* loop = nullptr) {
-  detail::check_same_loop(future.get_loop(), loop, "wrap_future");
+  detail::check_same_loop(*future.base(), loop, "wrap_future");
   return future;
 }
 
