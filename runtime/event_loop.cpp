@@ -311,10 +311,11 @@ void EventLoop::drop_callbacks() noexcept {
 }
 
 // One after another from the loop's list, never one inside the other: a frame that holds the last handle of
-// another task only drops a reference, because the list holds one too.
+// another task only drops a reference, because the list holds one too. The newest goes first: a task may refer
+// to the locals of the one that made it.
 void EventLoop::destroy_tasks() noexcept {
-  while (first_task_ != nullptr) {
-    const Ref<TaskBase> task(first_task_);
+  while (last_task_ != nullptr) {
+    const Ref<TaskBase> task(last_task_);
     task->leave_loop();
     ExceptionContext context;
     context.message = "Task was destroyed but it is pending: " + task->describe();
