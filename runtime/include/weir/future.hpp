@@ -86,7 +86,7 @@ class Future {
   void set_exception(std::exception_ptr exception) const { state_->set_exception(std::move(exception)); }
   // Completes it with an exception object.
   template <class E>
-    requires(!std::same_as<std::remove_cvref_t<E>, std::exception_ptr>)
+    requires(!std::convertible_to<E, std::exception_ptr>)
   void set_exception(E&& exception) const {
     state_->set_exception(std::make_exception_ptr(std::forward<E>(exception)));
   }
@@ -95,7 +95,7 @@ class Future {
   // Completes it with a value (Future.set_result). Throws InvalidStateError when it is done, RuntimeError for
   // a task.
   template <class U = T>
-    requires(!std::is_void_v<T> && std::constructible_from<detail::StoredResult<T>, U &&>)
+    requires(!std::is_void_v<T> && std::convertible_to<U &&, detail::StoredResult<T>>)
   void set_result(U&& value) const {
     state_->check_can_set("set_result");
     detail::stored_result<T>(*state_).emplace(std::forward<U>(value));
