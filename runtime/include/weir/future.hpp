@@ -119,8 +119,8 @@ class Future {
   }
 
   // Calls `callback` in a later turn once the future is done (Future.add_done_callback), with this future if
-  // it takes one argument. Callbacks run in the order of adding. Throws std::invalid_argument when it is
-  // empty.
+  // it takes one argument. Callbacks run in the order of adding. One that captures its own future keeps it
+  // alive until then; the argument does not. Throws std::invalid_argument when it is empty.
   template <class F>
     requires(std::invocable<std::decay_t<F>&, const Future&> || std::invocable<std::decay_t<F>&>)
   DoneCallbackToken add_done_callback(F&& callback, CallOptions options = {}) const {
