@@ -75,8 +75,13 @@ EventLoop& running_loop_for(const char* call) {
 
 bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_await_budget(loop); }
 
-void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call) {
-  if (wanted != nullptr && wanted != &actual) {
+bool may_go_on(const FutureBase& done_future) noexcept {
+  EventLoop& loop = *running_loop_slot();
+  return done_future.loop_number() == LoopAccess::number(loop) && LoopAccess::spend_await_budget(loop);
+}
+
+void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call) {
+  if (wanted != nullptr && LoopAccess::number(*wanted) != future.loop_number()) {
     throw std::invalid_argument(std::string(call) +
                                 ": the future belongs to a different loop than the one given");
   }
@@ -230,7 +235,7 @@ void EventLoop::run_forever() {
 
 void EventLoop::run_until_done(FutureBase& future) {
   check_can_run("run_until_complete");
-  detail::check_same_loop(future.get_loop(), this, "run_until_complete");
+  detail::check_same_loop(future, this, "run_until_complete");
   const Ref<FutureBase> keep(&future);
   // When somebody else stops the iteration in which the future ends, its callback is left in the queue: it
   // must not stop a later run.
@@ -315,10 +320,11 @@ void EventLoop::drop_callbacks() noexcept {
 }
 
 // One after another from the loop's list, never one inside the other: a frame that holds the last handle of
-// another task only drops a reference, because the list holds one too.
+// another task only drops a reference, because the list holds one too. The newest goes first: a task may refer
+// to the locals of the one that made it.
 void EventLoop::destroy_tasks() noexcept {
-  while (first_task_ != nullptr) {
-    const Ref<TaskBase> task(first_task_);
+  while (last_task_ != nullptr) {
+    const Ref<TaskBase> task(last_task_);
     task->leave_loop();
     ExceptionContext context;
     context.message = "Task was destroyed but it is pending: " + task->describe();
