@@ -41,7 +41,8 @@ std::span<const CapabilityInfo> capabilities() {
     std::array<CapabilityInfo, capability_count> all;
     for (std::size_t i = 0; i != capability_count; ++i) {
       const auto capability = static_cast<Capability>(i);
-      all[i] = {detail::capability_name(capability), meaning_of(capability), detail::Backend::has(capability)};
+      all[i] = {detail::capability_name(capability), meaning_of(capability),
+                detail::Backend::has(capability)};
     }
     return all;
   }();

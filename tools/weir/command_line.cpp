@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <exception>
-#include <functional>
-#include <map>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,12 +22,13 @@ namespace {
 
 constexpr std::array<std::string_view, 5> verb_names{"echo", "discard", "relay", "ping", "info"};
 
-constexpr const char* listen_help =
-    "Where to listen: tcp://127.0.0.1:8888, tcp://[::1]:8888, tcp://0.0.0.0:8888 and tcp://[::]:8888 for all "
-    "interfaces; port 0 takes a free one. Each bound address is printed as one line.";
-constexpr const char* server_end =
-    "It runs until Ctrl-C, which ends it cleanly with exit status 130.\n"
-    "Exit status: 2 for a wrong command line, 1 when an address cannot be had.";
+constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888";
+constexpr const char* server_footer =
+    "Addresses are numeric: tcp://127.0.0.1:8888 or tcp://[::1]:8888; tcp://0.0.0.0:8888 and\n"
+    "tcp://[::]:8888 are all interfaces. Port 0 takes a free one. Each bound address is printed\n"
+    "as one line on stdout.\n"
+    "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
+    "cannot be had; 2: the command line is wrong.";
 
 // The values of options as texts; CLI11 keeps pointers to them.
 struct Texts {
@@ -56,16 +57,17 @@ CLI::Validator check(F parse) {
 
 void add_serving_options(CLI::App& verb, Texts& texts) {
   verb.add_option("--busy-poll", texts.busy_poll,
-                  "Look for events this long (50us) before going to sleep: faster answers for a busy core")
+                  "Look for events this long before going to sleep, such as 50us: faster answers for a\n"
+                  "busy core")
       ->type_name("DURATION")
       ->check(check(&parse_duration));
-  verb.footer(server_end);
+  verb.footer(server_footer);
 }
 
 void add_listen(CLI::App& verb, Texts& texts) {
   verb.add_option("LISTEN", texts.listen, listen_help)
       ->required()
-      ->type_name("ADDRESS...")
+      ->type_name("ADDRESS")
       ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
 }
 
@@ -80,9 +82,10 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& echo = *app.add_subcommand("echo", "Send back what comes in (RFC 862)");
   add_listen(echo, texts);
   echo.add_option("--api", texts.api,
-                  "The part of weir that serves: protocol (the default), buffered (the system writes into the "
-                  "protocol's memory) or sock (a coroutine a connection)")
+                  "What serves: a protocol, a buffered protocol (the system writes into its memory), or\n"
+                  "coroutines on sock_recv_into and sock_sendall")
       ->type_name("API")
+      ->capture_default_str()
       ->check(CLI::IsMember({"protocol", "buffered", "sock"}));
   echo.add_flag("--once", line.serving.once, "Serve one connection, then end with exit status 0");
   add_serving_options(echo, texts);
@@ -97,14 +100,13 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
       ->required()
       ->type_name("ADDRESS")
       ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
-  add_target(relay, texts,
-             "Where to connect to, once for each client; a client whose target cannot be reached is closed");
+  add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails");
   add_serving_options(relay, texts);
 }
 
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
-  add_target(ping, texts, "The server, such as weir echo: tcp://127.0.0.1:8888 or tcp://[::1]:8888");
+  add_target(ping, texts, "The server, such as tcp://127.0.0.1:8888 or tcp://[::1]:8888");
   ping.add_option("--count", line.ping.count, "How many round trips, in all")
       ->type_name("N")
       ->capture_default_str()
@@ -120,7 +122,11 @@ void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
   ping.add_option("--timeout", texts.timeout, "How long connecting may take, and nothing may come back")
       ->type_name("DURATION")
       ->capture_default_str()
-      ->check(check(&parse_duration));
+      ->check(check([](const std::string& text) {
+        if (parse_duration(text) == std::chrono::nanoseconds(0)) {
+          throw std::invalid_argument("it must be longer than nothing");
+        }
+      }));
   ping.footer(
       "Every byte that comes back is compared with what was sent. A progress bar shows on a terminal.\n"
       "Exit status: 0 when all is right, 1 when a byte is wrong or a connection fails, 2 for a wrong\n"
@@ -148,12 +154,18 @@ void take_texts(const Texts& texts, CommandLine& line) {
                                        : EchoApi::protocol;
 }
 
-int complain(const CLI::App& app, const CLI::ParseError& error) {
+// `unknown_verb`: what stands where a verb should, or nothing.
+int complain(const CLI::App& app, const CLI::ParseError& error, const std::string& unknown_verb) {
   std::string command = "weir";
   for (const CLI::App* verb : app.get_subcommands()) {
     command += " " + verb->get_name();
   }
   std::string message = error.what();
+  if (!unknown_verb.empty()) {
+    message = unknown_verb.starts_with('-')
+                  ? "unknown option '" + unknown_verb + "'"
+                  : "unknown verb '" + unknown_verb + "'; there are echo, discard, relay, ping and info";
+  }
   std::replace(message.begin(), message.end(), '\n', ' ');
   std::fprintf(stderr, "%s: %s; see %s --help\n", command.c_str(), message.c_str(), command.c_str());
   return 2;
@@ -176,7 +188,8 @@ ParsedLine parse_command_line(int argc, const char* const* argv) {
     if (error.get_exit_code() == 0) {
       return {std::nullopt, app.exit(error)};
     }
-    return {std::nullopt, complain(app, error)};
+    const bool has_verb = !app.get_subcommands().empty();
+    return {std::nullopt, complain(app, error, has_verb || argc < 2 ? "" : argv[1])};
   }
   take_texts(texts, line);
   const std::string& chosen = app.get_subcommands().front()->get_name();

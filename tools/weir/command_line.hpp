@@ -1,4 +1,5 @@
-// The command line: what may stand there, and its help. Owns the texts that a user reads before anything runs.
+// The command line: what may stand there, and its help. Owns the texts that a user reads before anything
+// runs.
 #pragma once
 
 #include "tools/weir/verbs.hpp"

@@ -34,7 +34,8 @@ class EchoProtocol final : public Echoing<weir::Protocol> {
   void data_received(std::span<const std::byte> data) override { transport_->write(data); }
 };
 
-// Its memory is its own: a system that completes reads may fill it at any time. An unused connection has none.
+// Its memory is its own: a system that completes reads may fill it at any time. An unused connection has
+// none.
 class BufferedEchoProtocol final : public Echoing<weir::BufferedProtocol> {
  public:
   std::span<std::byte> get_buffer(std::size_t hint) override {
@@ -43,7 +44,9 @@ class BufferedEchoProtocol final : public Echoing<weir::BufferedProtocol> {
     }
     return buffer_.span();
   }
-  void buffer_updated(std::size_t count) override { transport_->write(std::span(buffer_.span().first(count))); }
+  void buffer_updated(std::size_t count) override {
+    transport_->write(std::span(buffer_.span().first(count)));
+  }
 
  private:
   static constexpr std::size_t least = 64 * 1024;

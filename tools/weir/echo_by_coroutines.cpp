@@ -76,7 +76,8 @@ Coro<void> accept_connections(EventLoop& loop, Socket listener, std::shared_ptr<
     }
     if (error) {
       // Out of descriptors, most likely: connections wait in the system until some are free again.
-      std::fprintf(stderr, "weir echo: cannot accept, trying again in a second: %s\n", error.message().c_str());
+      std::fprintf(stderr, "weir echo: cannot accept, trying again in a second: %s\n",
+                   error.message().c_str());
       co_await weir::sleep(std::chrono::seconds(1));
     } else if (shared->once) {
       cancel_others(*shared, self);

@@ -55,10 +55,12 @@ Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
   }
   const bool is_ipv6 = host.find(':') != std::string_view::npos;
   if (bracketed != is_ipv6 || !weir::Address::parse(host, 0)) {
-    refuse("the host '" + std::string(host) +
-           (bracketed ? "' is not an IPv6 address" : "' is not a numeric address such as 127.0.0.1 or [::1]"));
+    refuse(
+        "the host '" + std::string(host) +
+        (bracketed ? "' is not an IPv6 address" : "' is not a numeric address such as 127.0.0.1 or [::1]"));
   }
-  std::string_view after = host_end == std::string_view::npos ? "" : rest.substr(host_end + (bracketed ? 1 : 0));
+  std::string_view after =
+      host_end == std::string_view::npos ? "" : rest.substr(host_end + (bracketed ? 1 : 0));
   if (!after.empty() && !after.starts_with(':')) {
     refuse("'" + std::string(after) + "' after the bracket; write tcp://[::1]:PORT");
   }

@@ -28,8 +28,8 @@ void raise_descriptor_limit() noexcept {
 }
 
 std::optional<std::uint64_t> backlog_limit() noexcept {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
-      std::fopen("/proc/sys/net/core/somaxconn", "re"), &std::fclose);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/proc/sys/net/core/somaxconn", "re"),
+                                                             &std::fclose);
   unsigned long long limit = 0;
   if (file == nullptr || std::fscanf(file.get(), "%llu", &limit) != 1) {
     return std::nullopt;

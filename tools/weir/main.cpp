@@ -1,6 +1,7 @@
-// The `weir` program: runs the verb that the command line asks for, and turns what it throws into one line and
-// an exit status.
+// The `weir` program: runs the verb that the command line asks for, and turns what it throws into one line
+// and an exit status.
 #include "tools/weir/command_line.hpp"
+#include "tools/weir/error_text.hpp"
 #include "tools/weir/host.hpp"
 
 #include <weir/exceptions.hpp>
@@ -53,7 +54,7 @@ int main(int argc, char** argv) {
     return 130;
   } catch (...) {
     std::fprintf(stderr, "weir %s: %s\n", program::verb_name(parsed.command->verb),
-                 weir::describe_exception(std::current_exception()).c_str());
+                 program::error_text(std::current_exception()).c_str());
     return 1;
   }
 }

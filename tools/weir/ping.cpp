@@ -1,5 +1,6 @@
 // `weir ping`: round trips, measured and verified byte by byte.
 #include "tools/weir/duration_text.hpp"
+#include "tools/weir/error_text.hpp"
 #include "tools/weir/latency.hpp"
 #include "tools/weir/progress.hpp"
 #include "tools/weir/verbs.hpp"
@@ -59,7 +60,8 @@ class Pinging {
 // One connection.
 class Pinger final : public weir::Protocol {
  public:
-  Pinger(std::shared_ptr<Pinging> pinging, std::size_t number) : pinging_(std::move(pinging)), number_(number) {}
+  Pinger(std::shared_ptr<Pinging> pinging, std::size_t number)
+      : pinging_(std::move(pinging)), number_(number) {}
 
   void connection_made(Ref<weir::Transport> transport) override { transport_ = std::move(transport); }
   void data_received(std::span<const std::byte> data) override;
@@ -146,8 +148,8 @@ void Pinger::next() {
 void Pinger::data_received(std::span<const std::byte> data) {
   pinging_->bytes_received += data.size();
   const std::size_t usable = std::min(data.size(), expected_.size());
-  const auto [wrong, wanted] = std::mismatch(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(usable),
-                                             expected_.begin());
+  const auto [wrong, wanted] =
+      std::mismatch(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(usable), expected_.begin());
   if (wanted != expected_.begin() + static_cast<std::ptrdiff_t>(usable)) {
     const std::size_t position =
         pinging_->plan.size - expected_.size() + static_cast<std::size_t>(wrong - data.begin());
@@ -168,7 +170,7 @@ void Pinger::data_received(std::span<const std::byte> data) {
 
 void Pinger::connection_lost(std::exception_ptr error) {
   if (std::exchange(transport_, nullptr) != nullptr) {
-    pinging_->fail(number_, error ? weir::describe_exception(error) : "the other side closed it");
+    pinging_->fail(number_, error ? error_text(error) : "the other side closed it");
   }
 }
 

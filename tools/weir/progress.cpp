@@ -11,7 +11,11 @@
 namespace program {
 
 ProgressBar::ProgressBar(weir::EventLoop& loop, std::size_t total, std::function<std::size_t()> done)
-    : loop_(loop), total_(total), done_(std::move(done)), started_(loop.time()), shown_(stderr_is_terminal()) {
+    : loop_(loop),
+      total_(total),
+      done_(std::move(done)),
+      started_(loop.time()),
+      shown_(stderr_is_terminal()) {
   if (shown_) {
     draw();
   }

@@ -1,8 +1,8 @@
 // `weir relay`: a TCP proxy. A connection of it is two legs, the client's and the target's; each writes into
 // the other and reads no faster than the other can write.
+#include "tools/weir/error_text.hpp"
 #include "tools/weir/verbs.hpp"
 
-#include <weir/exceptions.hpp>
 #include <weir/net/connect.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/transport.hpp>
@@ -148,8 +148,7 @@ void Leg::connection_lost(std::exception_ptr error) {
 }
 
 void Leg::report(const std::exception_ptr& error) const {
-  std::fprintf(stderr, "weir relay: %s: %s\n", peer_.to_string().c_str(),
-               weir::describe_exception(error).c_str());
+  std::fprintf(stderr, "weir relay: %s: %s\n", peer_.to_string().c_str(), error_text(error).c_str());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The verbs of the program, one function each. Each is a coroutine that gives the exit status; errors that end
-// the verb are thrown. The options must live until it ends.
+// The verbs of the program, one function each. Each is a coroutine that gives the exit status; errors that
+// end the verb are thrown. The options must live until it ends.
 #pragma once
 
 #include "tools/weir/endpoint.hpp"
@@ -28,9 +28,9 @@ weir::Coro<int> relay(const Serving& serving, const Endpoint& target);
 
 struct PingPlan {
   Endpoint target;
-  std::size_t count = 1000;     // round trips in all
-  std::size_t size = 64;        // bytes of each
-  std::size_t connections = 1;  // that share the round trips
+  std::size_t count = 1000;                                     // round trips in all
+  std::size_t size = 64;                                        // bytes of each
+  std::size_t connections = 1;                                  // that share the round trips
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);  // to connect, and for something to arrive
 };
 
