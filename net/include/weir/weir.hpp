@@ -15,6 +15,7 @@
 #include <weir/future_base.hpp>
 #include <weir/fwd.hpp>
 #include <weir/handle.hpp>
+#include <weir/info.hpp>
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>

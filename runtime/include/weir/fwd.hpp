@@ -24,6 +24,7 @@ struct CallOptions;
 struct TaskOptions;
 struct RunOptions;
 struct ExceptionContext;
+struct CapabilityInfo;
 template <class T>
 class Ref;
 template <class T>

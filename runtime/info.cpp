@@ -1,0 +1,62 @@
+// The capabilities of the chosen backend, in public words.
+#include "backends/chosen.hpp"
+
+#include <weir/info.hpp>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <string>
+
+namespace weir::inline WEIR_ABI {
+
+namespace {
+
+using detail::Capability;
+
+constexpr std::size_t capability_count = static_cast<std::size_t>(detail::last_capability) + 1;
+
+std::string_view meaning_of(Capability capability) noexcept {
+  switch (capability) {
+    case Capability::native_descriptors:
+      return "add_reader and add_writer on pipes, terminals and event descriptors";
+    case Capability::real_clock:
+      return "time passes by itself";
+    case Capability::real_network:
+      return "sockets reach other processes";
+    case Capability::ipv6:
+      return "sockets of IPv6";
+    case Capability::reuse_port:
+      return "several servers share a port (SO_REUSEPORT)";
+    case Capability::signals:
+      return "SIGINT reaches the loop";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::span<const CapabilityInfo> capabilities() {
+  static const auto table = [] {
+    std::array<CapabilityInfo, capability_count> all;
+    for (std::size_t i = 0; i != capability_count; ++i) {
+      const auto capability = static_cast<Capability>(i);
+      all[i] = {detail::capability_name(capability), meaning_of(capability),
+                detail::Backend::has(capability)};
+    }
+    return all;
+  }();
+  return table;
+}
+
+bool has_capability(std::string_view name) {
+  const std::span<const CapabilityInfo> all = capabilities();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [name](const CapabilityInfo& one) { return one.name == name; });
+  if (found == all.end()) {
+    throw std::invalid_argument("has_capability: there is no capability '" + std::string(name) + "'");
+  }
+  return found->available;
+}
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,203 @@
+// The command line, in CLI11's terms.
+#include "tools/weir/command_line.hpp"
+
+#include "tools/weir/duration_text.hpp"
+
+#include <CLI/CLI.hpp>
+#include <weir/version.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace program {
+
+namespace {
+
+constexpr std::array<std::string_view, 5> verb_names{"echo", "discard", "relay", "ping", "info"};
+
+constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888";
+constexpr const char* server_footer =
+    "Addresses are numeric: tcp://127.0.0.1:8888 or tcp://[::1]:8888; tcp://0.0.0.0:8888 and\n"
+    "tcp://[::]:8888 are all interfaces. Port 0 takes a free one. Each bound address is printed\n"
+    "as one line on stdout.\n"
+    "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
+    "cannot be had; 2: the command line is wrong.";
+
+// The values of options as texts; CLI11 keeps pointers to them.
+struct Texts {
+  std::vector<std::string> listen;
+  std::string listen_one;
+  std::string target;
+  std::string api = "protocol";
+  std::string busy_poll;
+  std::string timeout = "10s";
+};
+
+// A check whose complaint shows the value, after the name of the option that CLI11 puts before it.
+template <class F>
+CLI::Validator check(F parse) {
+  return CLI::Validator(
+      [parse](std::string& text) -> std::string {
+        try {
+          parse(text);
+          return {};
+        } catch (const std::exception& error) {
+          return "'" + text + "': " + error.what();
+        }
+      },
+      "");
+}
+
+void add_serving_options(CLI::App& verb, Texts& texts) {
+  verb.add_option("--busy-poll", texts.busy_poll,
+                  "Look for events this long before going to sleep, such as 50us: faster answers for a\n"
+                  "busy core")
+      ->type_name("DURATION")
+      ->check(check(&parse_duration));
+  verb.footer(server_footer);
+}
+
+void add_listen(CLI::App& verb, Texts& texts) {
+  verb.add_option("LISTEN", texts.listen, listen_help)
+      ->required()
+      ->type_name("ADDRESS")
+      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
+}
+
+CLI::Option* add_target(CLI::App& verb, Texts& texts, const std::string& help) {
+  return verb.add_option("TARGET", texts.target, help)
+      ->required()
+      ->type_name("ADDRESS")
+      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::refused); }));
+}
+
+void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& echo = *app.add_subcommand("echo", "Send back what comes in (RFC 862)");
+  add_listen(echo, texts);
+  echo.add_option("--api", texts.api,
+                  "What serves: a protocol, a buffered protocol (the system writes into its memory), or\n"
+                  "coroutines on sock_recv_into and sock_sendall")
+      ->type_name("API")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"protocol", "buffered", "sock"}));
+  echo.add_flag("--once", line.serving.once, "Serve one connection, then end with exit status 0");
+  add_serving_options(echo, texts);
+
+  CLI::App& discard = *app.add_subcommand("discard", "Read and drop what comes in (RFC 863)");
+  add_listen(discard, texts);
+  add_serving_options(discard, texts);
+
+  CLI::App& relay = *app.add_subcommand(
+      "relay", "Pass connections on to another server, with back-pressure and half-close both ways");
+  relay.add_option("LISTEN", texts.listen_one, listen_help)
+      ->required()
+      ->type_name("ADDRESS")
+      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
+  add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails");
+  add_serving_options(relay, texts);
+}
+
+void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
+  add_target(ping, texts, "The server, such as tcp://127.0.0.1:8888 or tcp://[::1]:8888");
+  ping.add_option("--count", line.ping.count, "How many round trips, in all")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
+  ping.add_option("--size", line.ping.size, "How many bytes each")
+      ->type_name("BYTES")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 30));
+  ping.add_option("--connections", line.ping.connections, "How many connections share the round trips")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{100'000}));
+  ping.add_option("--timeout", texts.timeout, "How long connecting may take, and nothing may come back")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check([](const std::string& text) {
+        if (parse_duration(text) == std::chrono::nanoseconds(0)) {
+          throw std::invalid_argument("it must be longer than nothing");
+        }
+      }));
+  ping.footer(
+      "Every byte that comes back is compared with what was sent. A progress bar shows on a terminal.\n"
+      "Exit status: 0 when all is right, 1 when a byte is wrong or a connection fails, 2 for a wrong\n"
+      "command line, 130 after Ctrl-C.");
+
+  app.add_subcommand("info", "Tell the version, the backend, what it can do, and the limits");
+}
+
+void take_texts(const Texts& texts, CommandLine& line) {
+  for (const std::string& text : texts.listen) {
+    line.serving.listen.push_back(parse_endpoint(text, PortZero::allowed));
+  }
+  if (!texts.listen_one.empty()) {
+    line.serving.listen.push_back(parse_endpoint(texts.listen_one, PortZero::allowed));
+  }
+  if (!texts.target.empty()) {
+    line.relay_target = line.ping.target = parse_endpoint(texts.target, PortZero::refused);
+  }
+  if (!texts.busy_poll.empty()) {
+    line.serving.busy_poll = parse_duration(texts.busy_poll);
+  }
+  line.ping.timeout = parse_duration(texts.timeout);
+  line.api = texts.api == "sock"       ? EchoApi::sock
+             : texts.api == "buffered" ? EchoApi::buffered
+                                       : EchoApi::protocol;
+}
+
+// `unknown_verb`: what stands where a verb should, or nothing.
+int complain(const CLI::App& app, const CLI::ParseError& error, const std::string& unknown_verb) {
+  std::string command = "weir";
+  for (const CLI::App* verb : app.get_subcommands()) {
+    command += " " + verb->get_name();
+  }
+  std::string message = error.what();
+  if (!unknown_verb.empty()) {
+    message = unknown_verb.starts_with('-')
+                  ? "unknown option '" + unknown_verb + "'"
+                  : "unknown verb '" + unknown_verb + "'; there are echo, discard, relay, ping and info";
+  }
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::fprintf(stderr, "%s: %s; see %s --help\n", command.c_str(), message.c_str(), command.c_str());
+  return 2;
+}
+
+}  // namespace
+
+ParsedLine parse_command_line(int argc, const char* const* argv) {
+  CLI::App app("weir: servers, a relay and a round-trip meter on an event loop for C++20", "weir");
+  app.set_version_flag("--version", std::string("weir ") + weir::library_version());
+  app.require_subcommand(1);
+  app.footer("weir VERB --help tells more about a verb.");
+  Texts texts;
+  CommandLine line;
+  describe_servers(app, texts, line);
+  describe_others(app, texts, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      return {std::nullopt, app.exit(error)};
+    }
+    const bool has_verb = !app.get_subcommands().empty();
+    return {std::nullopt, complain(app, error, has_verb || argc < 2 ? "" : argv[1])};
+  }
+  take_texts(texts, line);
+  const std::string& chosen = app.get_subcommands().front()->get_name();
+  const auto found = std::find(verb_names.begin(), verb_names.end(), chosen);
+  line.verb = static_cast<Verb>(found - verb_names.begin());
+  return {std::move(line), 0};
+}
+
+const char* verb_name(Verb verb) noexcept { return verb_names[static_cast<std::size_t>(verb)].data(); }
+
+}  // namespace program

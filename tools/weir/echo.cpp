@@ -1,0 +1,78 @@
+// `weir echo` with protocols. With coroutines: echo_by_coroutines.cpp.
+#include "tools/weir/verbs.hpp"
+
+#include <weir/bytes.hpp>
+#include <weir/net/protocol.hpp>
+#include <weir/net/transport.hpp>
+#include <weir/policy.hpp>
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+namespace program {
+
+namespace {
+
+// What both protocols do besides receiving: hold the transport, and read no faster than they can write.
+template <class Base>
+class Echoing : public Base {
+ public:
+  void connection_made(weir::Ref<weir::Transport> transport) override { transport_ = std::move(transport); }
+  void connection_lost(std::exception_ptr) override { transport_.reset(); }
+  void pause_writing() override { transport_->pause_reading(); }
+  void resume_writing() override { transport_->resume_reading(); }
+  // Closes when everything is echoed.
+  bool eof_received() override { return false; }
+
+ protected:
+  weir::Ref<weir::Transport> transport_;
+};
+
+class EchoProtocol final : public Echoing<weir::Protocol> {
+ public:
+  void data_received(std::span<const std::byte> data) override { transport_->write(data); }
+};
+
+// Its memory is its own: a system that completes reads may fill it at any time. An unused connection has
+// none.
+class BufferedEchoProtocol final : public Echoing<weir::BufferedProtocol> {
+ public:
+  std::span<std::byte> get_buffer(std::size_t hint) override {
+    if (buffer_.size() < hint || buffer_.empty()) {
+      buffer_ = weir::Bytes(std::max(hint, least));
+    }
+    return buffer_.span();
+  }
+  void buffer_updated(std::size_t count) override {
+    transport_->write(std::span(buffer_.span().first(count)));
+  }
+
+ private:
+  static constexpr std::size_t least = 64 * 1024;
+  weir::Bytes buffer_;
+};
+
+}  // namespace
+
+weir::Coro<int> echo(const Serving& serving, EchoApi api) {
+  weir::EventLoop& loop = weir::get_running_loop();
+  switch (api) {
+    case EchoApi::protocol: {
+      const ProtocolFactory factory = [] { return weir::make_ref<EchoProtocol>(); };
+      co_await serve_protocols(loop, serving, factory);
+      break;
+    }
+    case EchoApi::buffered: {
+      const ProtocolFactory factory = [] { return weir::make_ref<BufferedEchoProtocol>(); };
+      co_await serve_protocols(loop, serving, factory);
+      break;
+    }
+    case EchoApi::sock:
+      co_await echo_by_coroutines(loop, serving);
+      break;
+  }
+  co_return 0;
+}
+
+}  // namespace program

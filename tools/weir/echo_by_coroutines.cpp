@@ -1,0 +1,124 @@
+// `weir echo --api sock`: a coroutine a connection, on the calls named sock_….
+#include "tools/weir/verbs.hpp"
+
+#include <weir/bytes.hpp>
+#include <weir/exceptions.hpp>
+#include <weir/net/sock_ops.hpp>
+#include <weir/net/socket.hpp>
+#include <weir/task.hpp>
+#include <weir/tasks.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace program {
+
+namespace {
+
+using weir::Coro;
+using weir::EventLoop;
+using weir::Socket;
+
+// A connection that waits owns its buffer, so it begins small and grows for those who fill it.
+constexpr std::size_t first_buffer = 2 * 1024;
+constexpr std::size_t largest_buffer = 256 * 1024;
+
+Coro<void> echo_connection(EventLoop& loop, Socket socket) {
+  weir::Bytes buffer(first_buffer);
+  try {
+    socket.set_no_delay();
+    while (const std::size_t count = co_await loop.sock_recv_into(socket, buffer.span())) {
+      const std::span<const std::byte> data = buffer.span().first(count);
+      co_await loop.sock_sendall(socket, data);
+      if (count == buffer.size() && count < largest_buffer) {
+        buffer = weir::Bytes(count * 2);
+      }
+    }
+  } catch (const std::system_error&) {
+    // The other side went away in the middle: its business.
+  }
+}
+
+// What the acceptors of one run share.
+struct Acceptors {
+  Acceptors(EventLoop& loop, bool only_one) : once(only_one), done(loop) {}
+
+  bool once;
+  weir::Future<void> done;  // with `once`: the first connection is gone
+  std::vector<weir::Task<void>> tasks;
+};
+
+// With `once`: this acceptor has a connection, so no other may take one.
+void cancel_others(const Acceptors& acceptors, std::size_t self) {
+  for (std::size_t i = 0; i != acceptors.tasks.size(); ++i) {
+    if (i != self) {
+      weir::Task<void> other = acceptors.tasks[i];
+      other.cancel();
+    }
+  }
+}
+
+Coro<void> accept_connections(EventLoop& loop, Socket listener, std::shared_ptr<Acceptors> shared,
+                              std::size_t self) {
+  for (;;) {
+    Socket connection;
+    std::error_code error;
+    try {
+      std::pair<Socket, weir::Address> accepted = co_await loop.sock_accept(listener);
+      connection = std::move(accepted.first);
+    } catch (const std::system_error& failure) {
+      error = failure.code();
+    }
+    if (error) {
+      // Out of descriptors, most likely: connections wait in the system until some are free again.
+      std::fprintf(stderr, "weir echo: cannot accept, trying again in a second: %s\n",
+                   error.message().c_str());
+      co_await weir::sleep(std::chrono::seconds(1));
+    } else if (shared->once) {
+      cancel_others(*shared, self);
+      listener.close();
+      co_await echo_connection(loop, std::move(connection));
+      shared->done.set_result();
+      co_return;
+    } else {
+      loop.create_task(echo_connection(loop, std::move(connection)));
+    }
+  }
+}
+
+Socket listen_on(const Endpoint& endpoint) {
+  const weir::Address address = weir::Address::inet(endpoint.host, endpoint.port);
+  Socket listener = Socket::open(address.family());
+  listener.set_reuse_address();
+  if (address.family() == weir::AddressFamily::inet6) {
+    listener.set_ipv6_only();
+  }
+  listener.bind(address);
+  listener.listen();
+  return listener;
+}
+
+}  // namespace
+
+// Whoever ends this leaves the tasks to run(), which cancels them: each owns its socket.
+Coro<void> echo_by_coroutines(EventLoop& loop, const Serving& serving) {
+  loop.set_busy_poll(serving.busy_poll);
+  std::vector<Socket> listeners;
+  for (const Endpoint& endpoint : serving.listen) {
+    listeners.push_back(listen_on(endpoint));
+  }
+  const auto shared = std::make_shared<Acceptors>(loop, serving.once);
+  for (Socket& listener : listeners) {
+    announce(listener.local_address());
+    const std::size_t index = shared->tasks.size();
+    shared->tasks.push_back(loop.create_task(accept_connections(loop, std::move(listener), shared, index)));
+  }
+  co_await shared->done;
+}
+
+}  // namespace program

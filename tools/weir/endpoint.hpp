@@ -1,0 +1,32 @@
+// Endpoint: what LISTEN and TARGET mean on the command line. Owns the syntax of addresses; it resolves no
+// names and opens nothing.
+#pragma once
+
+#include <weir/net/address.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace program {
+
+// One address of the command line, "tcp://127.0.0.1:8888" or "tcp://[::1]:8888".
+struct Endpoint {
+  std::string host;  // numeric, without brackets
+  std::uint16_t port = 0;
+
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+// Port 0 lets the system choose one: right for a server, meaningless for a target.
+enum class PortZero : bool { refused, allowed };
+
+// Reads the text strictly: nothing before, after or between that does not belong there. Throws
+// std::invalid_argument with a text that says what is wrong and how to write it, without the address itself.
+Endpoint parse_endpoint(std::string_view text, PortZero port_zero);
+
+// The other way: what parse_endpoint reads.
+std::string to_text(const weir::Address& address);
+std::string to_text(const Endpoint& endpoint);
+
+}  // namespace program

@@ -1,0 +1,165 @@
+// `weir relay`: a TCP proxy. A connection of it is two legs, the client's and the target's; each writes into
+// the other and reads no faster than the other can write.
+#include "tools/weir/error_text.hpp"
+#include "tools/weir/verbs.hpp"
+
+#include <weir/net/connect.hpp>
+#include <weir/net/protocol.hpp>
+#include <weir/net/transport.hpp>
+#include <weir/policy.hpp>
+#include <weir/tasks.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <unordered_set>
+#include <utility>
+
+namespace program {
+
+namespace {
+
+using weir::Ref;
+
+constexpr std::chrono::seconds connect_timeout{10};
+
+class Leg;
+
+// What all connections of one relay share; the last of them may outlive the verb by a turn.
+struct Relay {
+  Endpoint target;
+  std::unordered_set<Leg*> connected;
+
+  void stop();
+};
+using RelayPtr = std::shared_ptr<Relay>;
+
+class Leg final : public weir::Protocol {
+ public:
+  // The client's leg, or, given that one, the target's.
+  explicit Leg(RelayPtr relay, Ref<Leg> client = {}) : relay_(std::move(relay)), other_(std::move(client)) {}
+
+  void connection_made(Ref<weir::Transport> transport) override;
+  void data_received(std::span<const std::byte> data) override { other_->transport_->write(data); }
+  bool eof_received() override;
+  void pause_writing() override {
+    if (other_ != nullptr) {
+      other_->transport_->pause_reading();
+    }
+  }
+  void resume_writing() override {
+    if (other_ != nullptr) {
+      other_->transport_->resume_reading();
+    }
+  }
+  void connection_lost(std::exception_ptr error) override;
+
+  void fail(const std::exception_ptr& error) {
+    report(error);
+    abort();
+  }
+  void abort() {
+    if (transport_ != nullptr) {
+      transport_->abort();
+    }
+  }
+
+ private:
+  void link_to_client();
+  void report(const std::exception_ptr& error) const;
+
+  RelayPtr relay_;
+  weir::Address peer_;
+  Ref<weir::Transport> transport_;  // while it is connected
+  Ref<Leg> other_;                  // while both are connected
+  bool ended_ = false;              // its end of stream was passed on
+  bool finished_ = false;           // both streams have ended
+};
+
+void Relay::stop() {
+  for (Leg* leg : connected) {
+    leg->abort();
+  }
+}
+
+weir::Coro<void> connect_target(weir::EventLoop& loop, RelayPtr relay, Ref<Leg> client) {
+  weir::ConnectionOptions options;
+  options.host = relay->target.host;
+  options.port = relay->target.port;
+  options.timeout = connect_timeout;
+  const auto factory = [&relay, &client] { return weir::make_ref<Leg>(relay, client); };
+  try {
+    co_await loop.create_connection(factory, options);
+  } catch (const std::exception&) {
+    client->fail(std::current_exception());
+  }
+}
+
+void Leg::connection_made(Ref<weir::Transport> transport) {
+  transport_ = std::move(transport);
+  relay_->connected.insert(this);
+  if (const auto peer = transport_->get_extra_info<weir::extra::peername>()) {
+    peer_ = *peer;
+  }
+  if (other_ != nullptr) {
+    link_to_client();
+    return;
+  }
+  transport_->pause_reading();  // there is nowhere to write to yet
+  weir::EventLoop& loop = transport_->get_loop();
+  loop.create_task(connect_target(loop, relay_, Ref<Leg>(this)));
+}
+
+void Leg::link_to_client() {
+  if (other_->transport_ == nullptr) {
+    other_.reset();  // the client did not wait
+    transport_->abort();
+    return;
+  }
+  other_->other_ = Ref<Leg>(this);
+  other_->transport_->resume_reading();
+}
+
+bool Leg::eof_received() {
+  ended_ = true;
+  other_->transport_->write_eof();
+  if (other_->ended_) {
+    finished_ = other_->finished_ = true;
+    transport_->close();
+    other_->transport_->close();
+  }
+  return true;
+}
+
+void Leg::connection_lost(std::exception_ptr error) {
+  relay_->connected.erase(this);
+  transport_.reset();
+  if (error) {
+    report(error);
+  }
+  if (const Ref<Leg> other = std::exchange(other_, nullptr)) {
+    other->other_.reset();
+    if (!finished_) {
+      other->abort();
+    }
+  }
+}
+
+void Leg::report(const std::exception_ptr& error) const {
+  std::fprintf(stderr, "weir relay: %s: %s\n", peer_.to_string().c_str(), error_text(error).c_str());
+}
+
+}  // namespace
+
+weir::Coro<int> relay(const Serving& serving, const Endpoint& target) {
+  const RelayPtr shared = std::make_shared<Relay>();
+  shared->target = target;
+  const ProtocolFactory factory = [&shared] { return weir::make_ref<Leg>(shared); };
+  const std::function<void()> on_stop = [&shared] { shared->stop(); };
+  co_await serve_protocols(weir::get_running_loop(), serving, factory, on_stop);
+  co_return 0;
+}
+
+}  // namespace program

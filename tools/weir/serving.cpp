@@ -1,0 +1,86 @@
+// Listening sockets of protocols and their end.
+#include "tools/weir/serving.hpp"
+
+#include <weir/net/socket.hpp>
+#include <weir/tasks.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+namespace program {
+
+namespace {
+
+// The servers of one run. Shared with the factory, which with `once` closes them all at the first connection.
+struct Servers {
+  std::vector<weir::Ref<weir::Server>> all;
+  bool taken = false;
+
+  void close() {
+    taken = true;
+    for (const weir::Ref<weir::Server>& server : all) {
+      server->close();
+    }
+  }
+};
+
+// Returns when every server is closed and its last connection gone.
+weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, ProtocolFactory& factory,
+                               Servers& servers) {
+  const auto make_protocol = [&servers, &factory, once = serving.once] {
+    if (once) {
+      servers.close();
+    }
+    return factory();
+  };
+  for (const Endpoint& endpoint : serving.listen) {
+    weir::ServerOptions options;
+    options.host = endpoint.host;
+    options.port = endpoint.port;
+    servers.all.push_back(co_await loop.create_server(make_protocol, options));
+  }
+  for (const weir::Ref<weir::Server>& server : servers.all) {
+    for (const weir::SocketView& socket : server->sockets()) {
+      announce(socket.local_address());
+    }
+  }
+  if (servers.taken) {
+    servers.close();  // those that came after the first connection
+  }
+  for (const weir::Ref<weir::Server>& server : servers.all) {
+    co_await server->wait_closed();
+  }
+}
+
+}  // namespace
+
+weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, ProtocolFactory factory,
+                                 std::function<void()> on_stop) {
+  loop.set_busy_poll(serving.busy_poll);
+  Servers servers;
+  std::exception_ptr ended_by;
+  try {
+    co_await open_and_wait(loop, serving, factory, servers);
+  } catch (...) {
+    ended_by = std::current_exception();
+  }
+  if (on_stop) {
+    on_stop();
+  }
+  servers.close();
+  for (const weir::Ref<weir::Server>& server : servers.all) {
+    server->abort_clients();
+    co_await server->wait_closed();
+  }
+  if (ended_by) {
+    std::rethrow_exception(std::move(ended_by));
+  }
+}
+
+void announce(const weir::Address& address) {
+  std::printf("%s\n", to_text(address).c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace program

@@ -1,0 +1,43 @@
+// The verbs of the program, one function each. Each is a coroutine that gives the exit status; errors that
+// end the verb are thrown. The options must live until it ends.
+#pragma once
+
+#include "tools/weir/endpoint.hpp"
+#include "tools/weir/serving.hpp"
+
+#include <weir/coro.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace program {
+
+enum class EchoApi : std::uint8_t { protocol, buffered, sock };
+
+// Sends back what it receives (RFC 862).
+weir::Coro<int> echo(const Serving& serving, EchoApi api);
+// The same with the coroutines sock_accept, sock_recv_into and sock_sendall.
+weir::Coro<void> echo_by_coroutines(weir::EventLoop& loop, const Serving& serving);
+
+// Reads and drops (RFC 863).
+weir::Coro<int> discard(const Serving& serving);
+
+// Passes what comes in on to `target`, and back.
+weir::Coro<int> relay(const Serving& serving, const Endpoint& target);
+
+struct PingPlan {
+  Endpoint target;
+  std::size_t count = 1000;                                     // round trips in all
+  std::size_t size = 64;                                        // bytes of each
+  std::size_t connections = 1;                                  // that share the round trips
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);  // to connect, and for something to arrive
+};
+
+// Measures round trips to a server that echoes.
+weir::Coro<int> ping(const PingPlan& plan);
+
+// Prints what this weir is and can. Needs no loop.
+int info();
+
+}  // namespace program
