@@ -34,8 +34,9 @@ def run(*arguments, timeout=LIMIT, **options):
 class Server:
     """A verb that listens. Use it in `with`; it is killed at the end if it still runs."""
 
-    def __init__(self, *arguments, listens=1):
-        self.process = subprocess.Popen([WEIR, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def __init__(self, *arguments, listens=1, under=()):
+        """`under`: a program and its arguments that run the verb."""
+        self.process = subprocess.Popen([*under, WEIR, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, preexec_fn=default_interrupt)
         self.lines = []
         for _ in range(listens):
