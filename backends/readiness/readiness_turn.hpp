@@ -176,11 +176,15 @@ void ReadinessBackend<Poller>::run_answer(ReadyItem& item, ReadyAction action) {
   auto& backend = *static_cast<ReadinessBackend*>(handle.backend);
   op.result = static_cast<std::intptr_t>(item.words[1]);
   op.state = OpState::idle;
+  const bool closing = handle.closing;
+  if (!closing) {
+    --handle.unanswered;  // whoever is called and closes the socket finds its number given back at once
+  }
   if (action == ReadyAction::run) {
     op.on_done(op);
   }
-  --handle.unanswered;
-  if (handle.closing) {
+  if (closing) {
+    --handle.unanswered;
     backend.settle(handle);
   }
 }
