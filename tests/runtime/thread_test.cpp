@@ -396,6 +396,24 @@ TEST_CASE_FIXTURE(LoopFixture, "THRD-007 eight threads start and cancel, whateve
   }
 }
 
+TEST_CASE_FIXTURE(LoopFixture, "THRD-007 an outcome that comes after the cancellation is dropped") {
+  const auto outcome_for_cancelled = [](const Future<int>& from) {
+    const ConcurrentFuture<int> to;
+    CHECK(to.cancel());
+    CHECK_NOTHROW(detail::copy_outcome<int>(from, *to.state()));
+    CHECK(to.cancelled());
+  };
+  auto failed = loop.create_future<int>();
+  failed.set_exception(std::out_of_range("late"));
+  outcome_for_cancelled(failed);
+  auto ended = loop.create_future<int>();
+  ended.set_result(1);
+  outcome_for_cancelled(ended);
+  auto cancelled = loop.create_future<int>();
+  cancelled.cancel();
+  outcome_for_cancelled(cancelled);
+}
+
 TEST_CASE_FIXTURE(LoopFixture, "THRD-008 a task cancelled on the loop cancels the waiting thread's future") {
   std::atomic<bool> started = false;
   std::thread::id cancelled_on;
