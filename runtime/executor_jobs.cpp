@@ -7,6 +7,7 @@
 #include <weir/event_loop.hpp>
 #include <weir/executor.hpp>
 #include <weir/log.hpp>
+#include <weir/tasks.hpp>
 
 #include <stdexcept>
 #include <thread>
@@ -67,7 +68,8 @@ template <class B>
 void run_on_loop(EventLoop& loop, B& backend, const std::shared_ptr<ExecutorJob>& job, PendingJob* pending) {
   if constexpr (!runs_jobs_in_threads<B>) {
     const auto delay = std::chrono::microseconds(1 + backend.draw(1000));
-    loop.call_later(delay, [job, pending] {
+    // In nobody's context, as on a thread.
+    LoopAccess::call_at_plain(loop, loop.time() + delay, [job, pending] {
       if (!job->abandoned.load(std::memory_order_relaxed)) {
         job->run();
       }
@@ -161,9 +163,7 @@ Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
     co_await finished;
   } else {
     while (jobs_on_loop_ != 0 && !timed_out) {
-      Future<void> turn(*this);
-      call_later(std::chrono::milliseconds(1), [turn] { turn.set_result(); });
-      co_await turn;
+      co_await sleep(std::chrono::milliseconds(1));
     }
     default_executor_->shutdown(true);
   }
