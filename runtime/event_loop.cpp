@@ -320,8 +320,8 @@ void EventLoop::drop_callbacks() noexcept {
 }
 
 // One after another from the loop's list, never one inside the other: a frame that holds the last handle of
-// another task only drops a reference, because the list holds one too. The newest goes first: a task may refer
-// to the locals of the one that made it.
+// another task only drops a reference, because the list holds one too. The newest goes first: a task may
+// refer to the locals of the one that made it.
 void EventLoop::destroy_tasks() noexcept {
   while (last_task_ != nullptr) {
     const Ref<TaskBase> task(last_task_);

@@ -190,8 +190,8 @@ bool TaskBase::cancel(std::string_view message) noexcept {
   std::uint64_t steps_left = 1;
   std::uint64_t next_steps = 2;
   ++task->cancel_requests_;
-  while (!task->interrupted_ && task->waiting_for_ != nullptr && task->waiting_for_->awaited_task != nullptr &&
-         !task->waiting_for_->awaited_task->done()) {
+  while (!task->interrupted_ && task->waiting_for_ != nullptr &&
+         task->waiting_for_->awaited_task != nullptr && !task->waiting_for_->awaited_task->done()) {
     task = task->waiting_for_->awaited_task;
     ++task->cancel_requests_;
     if (task == remembered) [[unlikely]] {

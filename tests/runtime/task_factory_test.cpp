@@ -79,6 +79,8 @@ WEIR_TEST("TASK-017 create_task uses the factory, with name, context and eager f
   co_await ensure_future(give(1));
   CHECK(calls == 3);
 
+  loop.set_task_factory(&plain_factory);
+  CHECK(co_await loop.create_task(give(2)) == 2);
   loop.set_task_factory(nullptr);
   CHECK_FALSE(loop.get_task_factory());
   CHECK(co_await loop.create_task(give(2)) == 2);

@@ -210,16 +210,16 @@ TEST_CASE_FIXTURE(LoopFixture, "TASK-014 current_task in a coroutine, a callback
 }
 
 WEIR_TEST("TASK-014 a coroutine that is awaited runs in the task that awaits it, two tasks do not mix") {
-  auto which = []() -> Coro<Ref<TaskBase>> { co_return current_task(); };
-  auto nested = [which]() -> Coro<Ref<TaskBase>> {
+  auto which = []() -> Coro<TaskBase*> { co_return current_task().get(); };
+  auto nested = [which]() -> Coro<TaskBase*> {
     co_await sleep(Duration::zero());
     co_return co_await which();
   };
-  CHECK(co_await which() == current_task());
-  const Task<Ref<TaskBase>> one = loop.create_task(nested());
-  const Task<Ref<TaskBase>> two = loop.create_task(nested());
-  CHECK((co_await one).get() == &one.task());
-  CHECK((co_await two).get() == &two.task());
+  CHECK(co_await which() == current_task().get());
+  const Task<TaskBase*> one = loop.create_task(nested());
+  const Task<TaskBase*> two = loop.create_task(nested());
+  CHECK(co_await one == &one.task());
+  CHECK(co_await two == &two.task());
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "TASK-015 all_tasks lists exactly the tasks that are not done") {

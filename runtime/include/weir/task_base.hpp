@@ -60,12 +60,14 @@ struct PromiseBase {
 // loop keeps a task alive until it is done.
 class WEIR_API TaskBase : public FutureBase {
  public:
-  // Asks the task to end: CancelledError is thrown at the co_await where it is suspended, in a later turn.
-  // False when it is done (Task.cancel). Does nothing and returns false once the loop is closed.
+  // Asks the task to end: CancelledError is thrown at the co_await where it is suspended, in a later turn, or
+  // at its next one; a task that returns without another is cancelled all the same. False when it is done
+  // (Task.cancel). Does nothing and returns false once the loop is closed.
   bool cancel(std::string_view message = {}) noexcept;
   // The number of cancel() requests not yet taken back (Task.cancelling).
   int cancelling() const noexcept { return cancel_requests_; }
-  // Takes one request back and returns how many remain (Task.uncancel).
+  // Takes one request back and returns how many remain (Task.uncancel). Without any left the task is not
+  // cancelled, unless what it awaited was interrupted already.
   int uncancel() noexcept;
   // Its name (Task.get_name, Task.set_name).
   std::string get_name() const;
