@@ -124,7 +124,8 @@ WEIR_TEST("CTX-002 two tasks may share a context, also one that was empty when i
       {.context = &given});
   Task<int> reader = create_task(read_var(), {.context = &given});
   co_await writer;
-  CHECK(co_await reader == 8);
+  const int seen = co_await reader;
+  CHECK(seen == 8);
   CHECK(var.get_in(given) == 8);
 }
 
@@ -369,7 +370,8 @@ WEIR_TEST("CTX-004 tasks that take turns keep their own values") {
     }(i)));
   }
   for (int i = 1; i != 20; ++i) {
-    CHECK(co_await tasks[static_cast<std::size_t>(i - 1)] == i);
+    const int value = co_await tasks[static_cast<std::size_t>(i - 1)];
+    CHECK(value == i);
   }
 }
 
