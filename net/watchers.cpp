@@ -98,9 +98,6 @@ void EventLoop::watch_descriptor(native_socket descriptor, bool writing, detail:
     throw std::invalid_argument(std::string(call) + ": the descriptor is negative");
   }
   detail::check_no_transport(*this, descriptor, call);
-  if (options.context != nullptr) {
-    detail::ContextAccess::materialize(*options.context);
-  }
   auto watcher = make_ref<detail::Watcher>(*this, which, std::move(callback),
                                            options.context != nullptr ? *options.context : copy_context());
   detail::WatchTable& watches = detail::NetState::of(*this).watches;

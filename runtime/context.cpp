@@ -93,10 +93,11 @@ void ContextAccess::set(const Context& context, std::uint64_t key,
 
 }  // namespace detail
 
-Context::Context(const Context& other) noexcept : state_(other.state_) {
-  if (state_ != nullptr) {
-    ++state_->references;
-  }
+// An empty one gets its state here, or the two handles would part at the first set().
+Context::Context(const Context& other) {
+  other.ensure_state();
+  state_ = other.state_;
+  ++state_->references;
 }
 
 void Context::release() noexcept {

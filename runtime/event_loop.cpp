@@ -291,6 +291,7 @@ void EventLoop::close() {
   backend_->backend.close_all();
   drop_callbacks();
   destroy_tasks();
+  forget_generators();
   while (first_resource_ != nullptr) {
     detail::LoopResource& resource = *first_resource_;
     resource.leave();

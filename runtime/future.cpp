@@ -188,7 +188,6 @@ DoneCallbackToken FutureBase::add_callback(detail::Callback callback, CallOption
   auto* node = detail::new_block<detail::DoneCallback>();
   node->callback = std::move(callback);
   if (options.context != nullptr) {
-    detail::ContextAccess::materialize(*options.context);
     node->context = *options.context;
   } else {
     node->context = copy_context();

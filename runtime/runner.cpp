@@ -32,7 +32,6 @@ void Runner::ensure_loop() {
     loop_->set_debug(*options_.debug);
   }
   context_ = copy_context();
-  detail::ContextAccess::materialize(context_);
 }
 
 void Runner::begin() {

@@ -28,11 +28,7 @@ std::string describe_callback(const Callback& callback, const std::source_locati
 }
 
 Context context_for(const CallOptions& options) {
-  if (options.context == nullptr) {
-    return copy_context();
-  }
-  ContextAccess::materialize(*options.context);
-  return *options.context;
+  return options.context != nullptr ? *options.context : copy_context();
 }
 
 void call_in(Context& context, Callback& callback) {

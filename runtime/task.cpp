@@ -58,7 +58,6 @@ TaskBase::~TaskBase() {
 void TaskBase::start(const TaskOptions& options) {
   detail::LoopAccess::check_open(*loop_, "create_task");
   if (options.context != nullptr) {
-    detail::ContextAccess::materialize(*options.context);
     context_ = *options.context;
   } else if (const Context* current = detail::current_context_slot();
              current != nullptr && !detail::ContextAccess::empty(*current)) {

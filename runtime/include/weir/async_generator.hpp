@@ -16,6 +16,23 @@ namespace weir::inline WEIR_ABI {
 
 namespace detail {
 
+class AsyncGeneratorBase;
+
+// The hold that a closing task has on a generator that nobody owns. Empty once the generator is gone.
+class WEIR_API Orphan {
+ public:
+  explicit Orphan(AsyncGeneratorBase& generator) noexcept;
+  Orphan(Orphan&& other) noexcept;
+  Orphan& operator=(Orphan&&) = delete;
+  ~Orphan();
+
+  AsyncGeneratorBase* generator() const noexcept { return generator_; }
+
+ private:
+  friend class AsyncGeneratorBase;
+  AsyncGeneratorBase* generator_;
+};
+
 // The part of a generator's promise that does not depend on what it yields. From its first iteration to its
 // end it is in the loop's list, for shutdown_asyncgens().
 class WEIR_API AsyncGeneratorBase : public AwaitTransform {
@@ -49,15 +66,16 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   EndAwaiter final_suspend() noexcept { return {*this}; }
 
   bool finished() const noexcept { return finished_; }
-  bool started() const noexcept { return loop_ != nullptr; }
+  bool started() const noexcept { return started_; }
   bool active() const noexcept { return active_; }
 
  protected:
   AsyncGeneratorBase() = default;
-  ~AsyncGeneratorBase() { leave_loop(); }
+  ~AsyncGeneratorBase();
 
  private:
   friend class weir::EventLoop;
+  friend class Orphan;
   template <class>
   friend class weir::AsyncGenerator;
   friend class GeneratorResume;
@@ -66,6 +84,7 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   // Enters the loop's list at the first iteration; throws RuntimeError when it is being iterated by somebody
   // else.
   void begin(TaskBase& task);
+  void enter_loop(EventLoop& loop);
   std::coroutine_handle<> hand_back() noexcept {
     active_ = false;
     owner_slot = owner_;
@@ -79,9 +98,12 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   std::exception_ptr exception_;
   std::coroutine_handle<> self_;
   std::coroutine_handle<>* owner_ = nullptr;
-  EventLoop* loop_ = nullptr;
+  EventLoop* loop_ =
+      nullptr;  // the one in whose list it is; null before its first iteration and once that is closed
+  Orphan* closer_ = nullptr;  // of the task that is to close it
   AsyncGeneratorBase* previous_ = nullptr;
   AsyncGeneratorBase* next_ = nullptr;
+  bool started_ = false;
   bool active_ = false;   // its body runs or is suspended in a co_await
   bool closing_ = false;  // GeneratorExit is to be thrown at the co_yield
   bool finished_ = false;
@@ -114,6 +136,8 @@ class WEIR_API GeneratorResume : public AwaiterBase {
  protected:
   // Rethrows what ended the body. True when it stands at a co_yield.
   bool finish();
+  // The item is taken: a generator that was dropped meanwhile has nobody to go on for.
+  void let_go_of_orphan() noexcept;
 
   AsyncGeneratorBase* generator_;
   bool close_;
@@ -173,7 +197,9 @@ class [[nodiscard("an AsyncGenerator does nothing until it is iterated")]] Async
       if (!finish()) {
         return std::nullopt;
       }
-      return std::exchange(static_cast<promise_type*>(generator_)->value_, std::nullopt);
+      std::optional<T> item = std::exchange(static_cast<promise_type*>(generator_)->value_, std::nullopt);
+      this->let_go_of_orphan();
+      return item;
     }
   };
 

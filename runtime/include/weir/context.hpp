@@ -52,7 +52,8 @@ class WEIR_API Context {
  public:
   // An empty context.
   Context() noexcept = default;
-  Context(const Context& other) noexcept;
+  // Another handle of the same variables.
+  Context(const Context& other);
   Context(Context&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   Context& operator=(Context other) noexcept {
     std::swap(state_, other.state_);
@@ -74,7 +75,10 @@ class WEIR_API Context {
   template <class F>
   decltype(auto) run(F&& f);
 
-  friend bool operator==(const Context& a, const Context& b) noexcept { return a.state_ == b.state_; }
+  // Are they handles of one set of variables? Equal values in two sets do not make them equal.
+  friend bool operator==(const Context& a, const Context& b) noexcept {
+    return a.state_ == b.state_ && (a.state_ != nullptr || &a == &b);
+  }
 
  private:
   friend struct detail::ContextAccess;
@@ -106,8 +110,6 @@ struct WEIR_API ContextAccess {
   static const ContextValue* find(const Context& context, std::uint64_t key) noexcept;
   static void set(const Context& context, std::uint64_t key, std::shared_ptr<const ContextValue> value);
   static std::shared_ptr<const ContextValue> get_shared(const Context& context, std::uint64_t key) noexcept;
-  // Gives the context a state of its own, so that copies of the handle share it from now on.
-  static void materialize(const Context& context) { context.ensure_state(); }
 };
 
 // Makes a context the current one of this thread until the end of the scope.
@@ -138,17 +140,22 @@ decltype(auto) Context::run(F&& f) {
 template <class T>
 class ContextVar {
  public:
-  // What reset() takes: the value before a set().
+  // What reset() takes: the value before a set(). Moving from it uses it up.
   class Token {
    public:
-    Token(Token&&) noexcept = default;
-    Token& operator=(Token&&) noexcept = default;
+    Token(Token&& other) noexcept
+        : variable_(std::exchange(other.variable_, nullptr)), old_(std::move(other.old_)) {}
+    Token& operator=(Token&& other) noexcept {
+      variable_ = std::exchange(other.variable_, nullptr);
+      old_ = std::move(other.old_);
+      return *this;
+    }
 
    private:
     friend class ContextVar;
     Token(const ContextVar* variable, std::shared_ptr<const detail::ContextValue> old)
         : variable_(variable), old_(std::move(old)) {}
-    const ContextVar* variable_;
+    const ContextVar* variable_;  // null once it was used
     std::shared_ptr<const detail::ContextValue> old_;
   };
 
@@ -189,11 +196,14 @@ class ContextVar {
                                std::make_shared<const detail::TypedContextValue<T>>(std::move(value)));
     return token;
   }
-  // Puts back what a set() replaced. Throws std::invalid_argument when the token is another variable's.
+  // Puts back what a set() replaced. Throws std::invalid_argument when the token is another variable's or was
+  // used before.
   void reset(Token token) const {
     if (token.variable_ != this) {
-      throw std::invalid_argument("ContextVar::reset: the token was made by another variable than '" + name_ +
-                                  "'");
+      throw std::invalid_argument(
+          "ContextVar::reset: the token was used before, or made by another variable "
+          "than '" +
+          name_ + "'");
     }
     detail::ContextAccess::set(detail::current_context(), key_, std::move(token.old_));
   }

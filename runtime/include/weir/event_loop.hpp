@@ -373,6 +373,7 @@ class WEIR_API EventLoop {
   void report_callback_exception() noexcept;
   void drop_callbacks() noexcept;
   void destroy_tasks() noexcept;
+  void forget_generators() noexcept;
 
   detail::ReadyQueue ready_;
   bool call_soon_needs_care_ = false;
