@@ -76,12 +76,13 @@ class StreamTransport final : public Transport, private ReadStream {
 
   // Writing.
   bool may_write(const char* call, std::size_t size);
-  WriteQueue& take_queue();
+  // The queue, made when there is none; whoever asks puts something into it.
+  WriteQueue& queue();
   void drop_queue() noexcept;
   // How many bytes were taken at once; nothing when that were all, or when the connection was lost.
   std::optional<std::size_t> write_at_once(std::span<const ConstBuffer> pieces, std::size_t size);
   void queue_rest(std::span<const ConstBuffer> pieces, std::size_t taken);
-  void after_queueing(bool was_empty) noexcept;
+  void after_queueing() noexcept;
   void check_still_connected() noexcept;
   void send_queued() noexcept;
   static void sent(Op& op) noexcept;

@@ -8,7 +8,9 @@
 #include <weir/exceptions.hpp>
 #include <weir/log.hpp>
 
+#include <algorithm>
 #include <cassert>
+#include <cerrno>
 #include <stdexcept>
 #include <utility>
 
@@ -40,12 +42,14 @@ bool StreamTransport::may_write(const char* call, std::size_t size) {
   return true;
 }
 
-WriteQueue& StreamTransport::take_queue() {
-  NetState& net = *LoopAccess::net(*loop_);
-  queue_ = net.spare != nullptr ? net.spare.release() : new WriteQueue;
-  queue_->owner = this;
-  queue_->handle = handle_;
-  queue_->on_done = &sent;
+WriteQueue& StreamTransport::queue() {
+  if (queue_ == nullptr) {
+    NetState& net = *LoopAccess::net(*loop_);
+    queue_ = net.spare != nullptr ? net.spare.release() : new WriteQueue;
+    queue_->owner = this;
+    queue_->handle = handle_;
+    queue_->on_done = &sent;
+  }
   return *queue_;
 }
 
@@ -87,14 +91,13 @@ void StreamTransport::write(Bytes&& data) {
   }
   const ConstBuffer pieces[] = {data};
   if (const auto taken = write_at_once(pieces, data.size())) {
-    const bool was_empty = queue_->empty();
     try {
-      queue_->append(std::move(data), *taken);
+      queue().append(std::move(data), *taken);
     } catch (...) {
       lose(std::current_exception());
       throw;
     }
-    after_queueing(was_empty);
+    after_queueing();
   }
 }
 
@@ -103,49 +106,40 @@ std::optional<std::size_t> StreamTransport::write_at_once(std::span<const ConstB
   if (queue_ != nullptr) {
     return 0;
   }
-  WriteQueue& queue = take_queue();
-  queue.buffers = pieces;
-  if (backend().start(queue) == Started::done) [[likely]] {
-    if (queue.result == static_cast<std::int64_t>(size)) [[likely]] {
-      drop_queue();
-      return std::nullopt;
-    }
-    if (queue.result < 0) {
-      writing_failed(queue.result);
-      return std::nullopt;
-    }
-    queue.buffers = {};
-    return static_cast<std::size_t>(queue.result);
+  const std::int64_t result = backend().try_send(handle_, pieces);
+  if (result == static_cast<std::int64_t>(size)) [[likely]] {
+    return std::nullopt;
   }
-  queue.buffers = {};  // the memory is the caller's; after_queueing() points the operation to the copy
-  return 0;
+  if (result >= 0 || result == -EAGAIN) {
+    return static_cast<std::size_t>(std::max<std::int64_t>(result, 0));
+  }
+  writing_failed(result);
+  return std::nullopt;
 }
 
 void StreamTransport::queue_rest(std::span<const ConstBuffer> pieces, std::size_t taken) {
-  const bool was_empty = queue_->empty();
   try {
+    WriteQueue& rest = queue();
     for (const ConstBuffer& piece : pieces) {
       const std::size_t skipped = std::min(taken, piece.size());
       taken -= skipped;
       if (skipped != piece.size()) {
-        queue_->append(piece.subspan(skipped));
+        rest.append(piece.subspan(skipped));
       }
     }
   } catch (...) {
     lose(std::current_exception());
     throw;
   }
-  after_queueing(was_empty);
+  after_queueing();
 }
 
-// `was_empty`: nothing but the first attempt has been made, so the operation has to be put to work.
-void StreamTransport::after_queueing(bool was_empty) noexcept {
-  if (!was_empty) {
-    check_still_connected();
-  } else if (queue_->state == OpState::idle) {
+// An operation that is under way takes what was appended when it has answered.
+void StreamTransport::after_queueing() noexcept {
+  if (queue_->state == OpState::idle) {
     send_queued();
   } else {
-    queue_->gather();
+    check_still_connected();
   }
   pause_writing_if_full();
 }
@@ -181,7 +175,9 @@ void StreamTransport::send_queued() noexcept {
 }
 
 void StreamTransport::writing_failed(std::int64_t error) noexcept {
-  drop_queue();
+  if (queue_ != nullptr) {
+    drop_queue();
+  }
   lose(std::make_exception_ptr(os_error(error, "send", Address(peer_))));
 }
 

@@ -26,8 +26,7 @@ class WriteQueue : public SendOp {
   void append(std::span<const std::byte> data);
   // Appends what follows the first `begin` bytes, and keeps the memory.
   void append(Bytes&& data, std::size_t begin);
-  // Points `buffers` to the front of the queue. The operation must be idle, or have been started on the same
-  // bytes elsewhere in this turn (see SendOp).
+  // Points `buffers` to the front of the queue. The operation must be idle.
   void gather() noexcept;
   // Drops bytes that were sent. The operation must be idle.
   void consume(std::size_t count) noexcept;

@@ -45,9 +45,13 @@ void ConcurrentStateBase::set_exception(std::exception_ptr exception) {
   if (!exception) {
     throw std::invalid_argument("ConcurrentFuture::set_exception: the exception is null");
   }
-  if (!complete(FutureStatus::exception, [&] { exception_ = std::move(exception); })) {
+  if (!try_set_exception(std::move(exception))) {
     throw InvalidStateError("ConcurrentFuture::set_exception: it is done already");
   }
+}
+
+bool ConcurrentStateBase::try_set_exception(std::exception_ptr exception) {
+  return complete(FutureStatus::exception, [&] { exception_ = std::move(exception); });
 }
 
 void ConcurrentStateBase::wait() const {

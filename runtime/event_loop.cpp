@@ -75,8 +75,13 @@ EventLoop& running_loop_for(const char* call) {
 
 bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_await_budget(loop); }
 
-void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call) {
-  if (wanted != nullptr && wanted != &actual) {
+bool may_go_on(const FutureBase& done_future) noexcept {
+  EventLoop& loop = *running_loop_slot();
+  return done_future.loop_number() == LoopAccess::number(loop) && LoopAccess::spend_await_budget(loop);
+}
+
+void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call) {
+  if (wanted != nullptr && LoopAccess::number(*wanted) != future.loop_number()) {
     throw std::invalid_argument(std::string(call) +
                                 ": the future belongs to a different loop than the one given");
   }
@@ -206,6 +211,7 @@ void EventLoop::check_can_run(const char* call) const {
 
 void EventLoop::run_forever() {
   check_can_run("run_forever");
+  ++run_number_;
   struct Running {
     EventLoop& loop;
     detail::ContextScope scope;
@@ -229,9 +235,16 @@ void EventLoop::run_forever() {
 
 void EventLoop::run_until_done(FutureBase& future) {
   check_can_run("run_until_complete");
-  detail::check_same_loop(future.get_loop(), this, "run_until_complete");
+  detail::check_same_loop(future, this, "run_until_complete");
   const Ref<FutureBase> keep(&future);
-  const DoneCallbackToken token = future.add_callback([this] { stop(); }, {});
+  // When somebody else stops the iteration in which the future ends, its callback is left in the queue: it
+  // must not stop a later run.
+  const auto stop_own_run = [this, own = run_number_ + 1] {
+    if (run_number_ == own) {
+      stop();
+    }
+  };
+  const DoneCallbackToken token = future.add_callback(stop_own_run, {});
   try {
     run_forever();
   } catch (...) {
@@ -245,7 +258,7 @@ void EventLoop::run_until_done(FutureBase& future) {
 }
 
 TimePoint EventLoop::time() const noexcept {
-  return backend_ != nullptr ? backend_->backend.now() : TimePoint();
+  return backend_ != nullptr ? backend_->backend.now() : closed_at_;
 }
 
 void EventLoop::set_busy_poll(Duration duration) {
@@ -290,6 +303,7 @@ void EventLoop::close() {
     executor->shutdown(false);
   }
   backend_->backend.close_all();
+  closed_at_ = backend_->backend.now();
   backend_.reset();
   task_factory_ = nullptr;
   exception_handler_ = nullptr;
@@ -306,10 +320,11 @@ void EventLoop::drop_callbacks() noexcept {
 }
 
 // One after another from the loop's list, never one inside the other: a frame that holds the last handle of
-// another task only drops a reference, because the list holds one too.
+// another task only drops a reference, because the list holds one too. The newest goes first: a task may refer
+// to the locals of the one that made it.
 void EventLoop::destroy_tasks() noexcept {
-  while (first_task_ != nullptr) {
-    const Ref<TaskBase> task(first_task_);
+  while (last_task_ != nullptr) {
+    const Ref<TaskBase> task(last_task_);
     task->leave_loop();
     ExceptionContext context;
     context.message = "Task was destroyed but it is pending: " + task->describe();

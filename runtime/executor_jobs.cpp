@@ -132,10 +132,13 @@ Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
       state->complete_value();
     }
   };
-  TimerHandle timer;
   bool timed_out = false;
+  struct Limit {
+    TimerHandle timer;
+    ~Limit() { timer.cancel(); }  // it refers to this frame, which a cancellation ends
+  } limit;
   if (timeout != Duration::max()) {
-    timer = call_later(timeout, [&timed_out, finish] {
+    limit.timer = call_later(timeout, [&timed_out, finish] {
       timed_out = true;
       finish();
     });
@@ -164,7 +167,7 @@ Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
     }
     default_executor_->shutdown(true);
   }
-  timer.cancel();
+  limit.timer.cancel();
   if (timed_out) {
     detail::log(LogLevel::warning,
                 "The default executor did not finish joining its threads within the timeout");

@@ -3,12 +3,14 @@
 //   prepared   made by create_task, not yet listed by its loop: a task factory may still refuse it
 //   ready      listed; its step is in the ready queue                     -> running
 //   running    on the stack of step()                                     -> suspended, done
-//   suspended  waiting_for_ is the hook of the awaitable it waits for     -> ready, by that awaitable's
-//   wake() done       has its outcome; no longer listed, its frames destroyed
+//   suspended  waiting_for_ is the hook of the awaitable it waits for     -> ready, by wake()
+//   done       has its outcome; no longer listed, its frames destroyed
 //
 // cancel() on a suspended task asks the awaitable. What refuses (it is complete already, or cannot be
 // cancelled by itself) leaves must_cancel_, which throws at the resumption, or is handed to the next
-// awaitable when the resumption did not look at it.
+// awaitable when the resumption did not look at it, or ends the task cancelled when there is none. From the
+// moment an awaitable was stopped for it until the resumption the task is interrupted_: a further cancel()
+// adds nothing, and uncancel() comes too late.
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 #include "runtime/running.hpp"
@@ -89,6 +91,7 @@ void TaskBase::step() noexcept {
     return;
   }
   started_ = true;
+  interrupted_ = false;
   waiting_for_ = nullptr;
   innermost_ = nullptr;
   TaskBase* const outer = std::exchange(loop_->current_task_, this);
@@ -113,7 +116,9 @@ void TaskBase::finish() noexcept {
   const bool is_cancellation = wrapped_ ? collect_wrapped(exception) : collect_(*this, exception);
   std::exchange(root_, nullptr).destroy();
   leave_loop();
-  if (!exception) {
+  if (!exception && must_cancel_) {
+    complete_cancelled(cancel_message_);  // asked for in the last step, where nothing was awaited any more
+  } else if (!exception) {
     complete(detail::FutureStatus::value);
   } else if (is_cancellation) {
     exception_ = std::move(exception);
@@ -178,24 +183,44 @@ bool TaskBase::cancel(std::string_view message) noexcept {
   if (done() || !loop_is_open()) {
     return false;
   }
+  // Tasks may wait for each other in a circle. It is found by Brent's algorithm: every now and then the walk
+  // remembers where it is, and closes a circle when it comes there again.
   TaskBase* task = this;
+  TaskBase* remembered = this;
+  std::uint64_t steps_left = 1;
+  std::uint64_t next_steps = 2;
   ++task->cancel_requests_;
-  while (task->waiting_for_ != nullptr && task->waiting_for_->awaited_task != nullptr &&
+  while (!task->interrupted_ && task->waiting_for_ != nullptr && task->waiting_for_->awaited_task != nullptr &&
          !task->waiting_for_->awaited_task->done()) {
     task = task->waiting_for_->awaited_task;
     ++task->cancel_requests_;
+    if (task == remembered) [[unlikely]] {
+      task->must_cancel_ = true;
+      task->cancel_message_ = message;
+      task->interrupted_ = true;
+      task->wake();
+      return true;
+    }
+    if (--steps_left == 0) {
+      remembered = task;
+      steps_left = next_steps;
+      next_steps *= 2;
+    }
   }
-  if (task->waiting_for_ == nullptr || !task->waiting_for_->cancel(*task->waiting_for_, message)) {
-    task->must_cancel_ = true;
-    task->cancel_message_ = message;
+  if (!task->interrupted_) {
+    task->deliver_cancel(message);
   }
   return true;
 }
 
-void TaskBase::pass_on_cancel() noexcept {
-  if (waiting_for_->cancel(*waiting_for_, cancel_message_)) {
-    must_cancel_ = false;
+void TaskBase::deliver_cancel(std::string_view message) noexcept {
+  must_cancel_ = false;
+  if (waiting_for_ != nullptr && waiting_for_->cancel(*waiting_for_, message)) {
+    interrupted_ |= waiting_for_->awaited_task == nullptr;  // a task may catch the cancellation and go on
+    return;
   }
+  must_cancel_ = true;
+  cancel_message_ = message;
 }
 
 void TaskBase::throw_cancelled() {
@@ -204,7 +229,7 @@ void TaskBase::throw_cancelled() {
 }
 
 int TaskBase::uncancel() noexcept {
-  if (cancel_requests_ > 0 && --cancel_requests_ == 0) {
+  if (cancel_requests_ > 0 && --cancel_requests_ == 0 && !interrupted_) {
     must_cancel_ = false;
   }
   return cancel_requests_;

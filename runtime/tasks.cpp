@@ -25,6 +25,7 @@ void SleepAwaiter::begin() {
 bool SleepAwaiter::cancel_sleep(CancelHook& hook, std::string_view) noexcept {
   auto& self = static_cast<SleepAwaiter&>(hook);
   if (self.timer_.cancel_if_pending()) {
+    self.task_->interrupted();
     self.task_->wake();
   }
   return false;

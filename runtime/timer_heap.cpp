@@ -23,8 +23,8 @@ bool TimerHeap::cancel(TimerSlot* slot, std::uint64_t id) noexcept {
   if (slot == nullptr || slot->id != id) {
     return false;
   }
+  stale_ += slot->queued ? 0 : 1;
   free(slot);
-  ++stale_;
   sweep_if_mostly_stale();
   return true;
 }
@@ -34,7 +34,7 @@ bool TimerHeap::reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when) {
     return false;
   }
   slot->when = when;
-  ++stale_;
+  stale_ += slot->queued ? 0 : 1;
   push(slot);
   sweep_if_mostly_stale();
   return true;
@@ -53,16 +53,13 @@ void TimerHeap::queue_due(TimePoint now, ReadyQueue& ready) {
       --stale_;
       continue;
     }
+    due.slot->queued = true;
     ready.push(&run_timer, due.slot, due.ticket);
   }
 }
 
 bool TimerHeap::take(TimerSlot* slot, std::uint64_t ticket, Callback& callback, Context& context) noexcept {
   if (slot->ticket != ticket) {
-    // The stale item was counted as a heap entry when it was cancelled or moved.
-    if (stale_ > 0) {
-      --stale_;
-    }
     return false;
   }
   callback = std::move(slot->callback);
@@ -106,6 +103,7 @@ void TimerHeap::free(TimerSlot* slot) noexcept {
 
 void TimerHeap::push(TimerSlot* slot) {
   slot->ticket = ++last_ticket_;
+  slot->queued = false;
   entries_.push_back({slot->when, slot->ticket, slot});
   sift_up(entries_.size() - 1);
 }

@@ -25,6 +25,7 @@ struct TimerSlot {
   TimePoint when{};
   std::uint64_t id = 0;      // 0: free
   std::uint64_t ticket = 0;  // of its only valid heap entry or ready item
+  bool queued = false;       // the ticket is a ready item's: the heap holds no entry of it
   std::source_location where;
   EventLoop* loop = nullptr;
   TimerSlot* next_free = nullptr;
@@ -41,6 +42,8 @@ class TimerHeap {
   bool cancel(TimerSlot* slot, std::uint64_t id) noexcept;
   bool reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when);
   bool empty() const noexcept { return entries_.empty(); }
+  // What it holds, timers that were cancelled or moved and are not swept yet among them.
+  std::size_t entry_count() const noexcept { return entries_.size(); }
   // The earliest deadline, or the end of time.
   TimePoint next_deadline() noexcept;
   // Queues what is due, earliest first.

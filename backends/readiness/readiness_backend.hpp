@@ -34,6 +34,7 @@ class ReadinessBackend {
   Started start(AcceptOp& op) noexcept;
   Started start(RecvOp& op) noexcept;
   Started start(SendOp& op) noexcept;
+  std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
   Started start(ReadStream& stream) noexcept { return start_stream(stream); }
   Started start(AcceptStream& stream) noexcept { return start_stream(stream); }
   void stop(ReadStream& stream) noexcept { stop_stream(stream); }

@@ -87,6 +87,13 @@ Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
 }
 
 template <class Poller>
+std::int64_t ReadinessBackend<Poller>::try_send(BackendHandle* handle,
+                                                std::span<const ConstBuffer> buffers) noexcept {
+  assert(handle->writer == nullptr);
+  return handle->full ? -EAGAIN : send(*handle, buffers);
+}
+
+template <class Poller>
 Started ReadinessBackend<Poller>::start_stream(Op& op) noexcept {
   assert(op.state == OpState::idle && op.handle->reader == nullptr);
   return park(op, Direction::read);

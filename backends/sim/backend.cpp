@@ -282,6 +282,19 @@ Started SimBackend::start(RecvOp& op) noexcept { return begin(op, Direction::rea
 
 Started SimBackend::start(SendOp& op) noexcept { return begin(op, Direction::write); }
 
+std::int64_t SimBackend::try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
+  enter();
+  assert(handle->side(Direction::write).op == nullptr);
+  Socket* const socket = socket_of(*handle);
+  if (socket == nullptr) {
+    return -EBADF;
+  }
+  if (network().is_writable(*socket) && world_->schedule_chance.chance(world_->options.pending_chance)) {
+    return -EAGAIN;
+  }
+  return network().send(*socket, buffers);
+}
+
 Started SimBackend::begin_stream(Op& op, bool possible) noexcept {
   assert(op.state == OpState::idle);
   if (!possible) {

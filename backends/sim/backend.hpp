@@ -57,6 +57,7 @@ class SimBackend {
   Started start(AcceptOp& op) noexcept;
   Started start(RecvOp& op) noexcept;
   Started start(SendOp& op) noexcept;
+  std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
   Started start(ReadStream& stream) noexcept;
   Started start(AcceptStream& stream) noexcept;
   void stop(ReadStream& stream) noexcept;

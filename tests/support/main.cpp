@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <weir/config.hpp>
+#include <weir/exceptions.hpp>
 
 namespace {
 
@@ -30,6 +31,9 @@ struct Counter : doctest::IReporter {
   void test_case_skipped(const doctest::TestCaseData&) override {}
 };
 REGISTER_LISTENER("counter", 1, Counter);
+
+// Orders such as CancelledError are no std::exception, whose text doctest would show by itself.
+REGISTER_EXCEPTION_TRANSLATOR(const weir::BaseException& order) { return order.what(); }
 
 }  // namespace
 

@@ -34,6 +34,8 @@ class WEIR_API ConcurrentStateBase {
   bool cancelled() const;
   bool cancel();
   void set_exception(std::exception_ptr exception);
+  // False when it is done already.
+  bool try_set_exception(std::exception_ptr exception);
   // True when it is done by then.
   bool wait_until(TimePoint deadline) const;
   void wait() const;

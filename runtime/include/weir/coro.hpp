@@ -102,7 +102,7 @@ template <class T>
 class PromiseResult : public AwaitTransform {
  public:
   template <class U = T>
-    requires std::constructible_from<T, U&&>
+    requires std::convertible_to<U&&, T>
   void return_value(U&& value) {
     value_.emplace(std::forward<U>(value));
   }

@@ -80,12 +80,24 @@ class WEIR_API EventLoop {
     check_can_run("run_until_complete");
     return run_until_complete(Future<T>(create_task(std::move(coro), {}, where)));
   }
+  // A future that the caller keeps keeps its value: this gives a copy.
   template <class T>
-  T run_until_complete(Future<T> future) {
-    run_until_done(*future.base());
-    future.base()->throw_unless_value();
+  T run_until_complete(const Future<T>& future) {
+    const Ref<FutureBase> state = future.base();
+    run_until_done(*state);
+    state->throw_unless_value();
     if constexpr (!std::is_void_v<T>) {
-      return std::move(*detail::stored_result<T>(*future.base()));
+      return *detail::stored_result<T>(*state);
+    }
+  }
+  // The value is moved out.
+  template <class T>
+  T run_until_complete(Future<T>&& future) {
+    const Ref<FutureBase> state = future.base();
+    run_until_done(*state);
+    state->throw_unless_value();
+    if constexpr (!std::is_void_v<T>) {
+      return std::move(*detail::stored_result<T>(*state));
     }
   }
   // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown
@@ -167,8 +179,8 @@ class WEIR_API EventLoop {
     detail::check_not_empty(callback, "call_at");
     return schedule_at(when, detail::Callback(std::forward<F>(callback)), options, where);
   }
-  // Now, on the loop's monotonic clock (time): steady_clock, or the simulator's virtual one. Any thread but
-  // under sim.
+  // Now, on the loop's monotonic clock (time): steady_clock, or the simulator's virtual one. Stands still
+  // once the loop is closed. Any thread but under sim, and not during close().
   TimePoint time() const noexcept;
 
   // --- Executors
@@ -372,6 +384,7 @@ class WEIR_API EventLoop {
   int await_budget_ = 0;
   detail::LoopAnchor* anchor_ = nullptr;
   std::uint64_t number_ = 0;
+  std::uint64_t run_number_ = 0;  // of the present run call, or the last one
   TaskBase* current_task_ = nullptr;
   std::unique_ptr<detail::BackendHolder> backend_;
   std::unique_ptr<detail::TimerHeap> timers_;
@@ -391,6 +404,7 @@ class WEIR_API EventLoop {
   ExceptionHandler exception_handler_;
   std::uint64_t next_task_number_ = 1;
   Duration busy_poll_{};
+  TimePoint closed_at_{};
   std::size_t jobs_on_loop_ = 0;  // executor jobs that a backend without threads runs here
 };
 

@@ -54,8 +54,11 @@ class FutureAwaiter;
 
 WEIR_API EventLoop& running_loop_for(const char* call);
 WEIR_API bool spend_await_budget(EventLoop& loop) noexcept;
-// Throws std::invalid_argument when `wanted` is given and is not `actual`.
-WEIR_API void check_same_loop(const EventLoop& actual, const EventLoop* wanted, const char* call);
+// May awaiting this future, which is done, go on without suspending? False when the task has had its share of
+// these, and for a future of another loop, which the suspension refuses.
+WEIR_API bool may_go_on(const FutureBase& done_future) noexcept;
+// Throws std::invalid_argument when `wanted` is given and is not the loop of `future`.
+WEIR_API void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call);
 [[noreturn]] WEIR_API void refuse_await(const FutureBase& future, const TaskBase& task);
 
 }  // namespace detail
@@ -83,7 +86,7 @@ class Future {
   void set_exception(std::exception_ptr exception) const { state_->set_exception(std::move(exception)); }
   // Completes it with an exception object.
   template <class E>
-    requires(!std::same_as<std::remove_cvref_t<E>, std::exception_ptr>)
+    requires(!std::convertible_to<E, std::exception_ptr>)
   void set_exception(E&& exception) const {
     state_->set_exception(std::make_exception_ptr(std::forward<E>(exception)));
   }
@@ -92,7 +95,7 @@ class Future {
   // Completes it with a value (Future.set_result). Throws InvalidStateError when it is done, RuntimeError for
   // a task.
   template <class U = T>
-    requires(!std::is_void_v<T> && std::constructible_from<detail::StoredResult<T>, U &&>)
+    requires(!std::is_void_v<T> && std::convertible_to<U &&, detail::StoredResult<T>>)
   void set_result(U&& value) const {
     state_->check_can_set("set_result");
     detail::stored_result<T>(*state_).emplace(std::forward<U>(value));
@@ -116,8 +119,8 @@ class Future {
   }
 
   // Calls `callback` in a later turn once the future is done (Future.add_done_callback), with this future if
-  // it takes one argument. Callbacks run in the order of adding. Throws std::invalid_argument when it is
-  // empty.
+  // it takes one argument. Callbacks run in the order of adding. One that captures its own future keeps it
+  // alive until then; the argument does not. Throws std::invalid_argument when it is empty.
   template <class F>
     requires(std::invocable<std::decay_t<F>&, const Future&> || std::invocable<std::decay_t<F>&>)
   DoneCallbackToken add_done_callback(F&& callback, CallOptions options = {}) const {
@@ -170,7 +173,7 @@ class FutureAwaiter : private CancelHook, private WaitNode {
     }
   }
 
-  bool await_ready() const noexcept { return state_->done() && spend_await_budget(state_->get_loop()); }
+  bool await_ready() const noexcept { return state_->done() && may_go_on(*state_); }
 
   template <std::derived_from<PromiseBase> P>
   void await_suspend(std::coroutine_handle<P> coroutine) {
@@ -201,7 +204,7 @@ class FutureAwaiter : private CancelHook, private WaitNode {
   static void schedule_task(WaitNode& node) noexcept { static_cast<FutureAwaiter&>(node).task_->wake(); }
   // Throws RuntimeError when the task awaits itself, or a future of another loop.
   void check_awaitable() const {
-    if (state_.get() == task_ || &state_->get_loop() != &task_->get_loop()) [[unlikely]] {
+    if (state_.get() == task_ || state_->loop_number() != task_->loop_number()) [[unlikely]] {
       refuse_await(*state_, *task_);
     }
   }

@@ -98,6 +98,8 @@ class WEIR_API FutureBase {
   // The result stands in its place: completes with it.
   void complete_value() noexcept { complete(detail::FutureStatus::value); }
   std::string describe() const;
+  // The number of the loop it belongs to. Unlike the loop's address it is never given to another.
+  std::uint64_t loop_number() const noexcept { return loop_number_; }
 
  protected:
   using Destroy = void (*)(FutureBase&) noexcept;

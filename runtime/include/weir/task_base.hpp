@@ -90,9 +90,12 @@ class WEIR_API TaskBase : public FutureBase {
     innermost_ = &innermost;
     waiting_for_ = &hook;
     if (must_cancel_) [[unlikely]] {
-      pass_on_cancel();
+      deliver_cancel(cancel_message_);
     }
   }
+  // An awaitable that was stopped for a cancellation but leaves throwing it to the task says so here:
+  // uncancel() does not undo it any more.
+  void interrupted() noexcept { interrupted_ = true; }
   // Queues the resumption, for the next turn.
   void wake() noexcept;
   // Resumes it now, on behalf of an item of the ready queue.
@@ -130,7 +133,8 @@ class WEIR_API TaskBase : public FutureBase {
     promise.owner_slot = &root_;
   }
   void start(const TaskOptions& options);
-  void pass_on_cancel() noexcept;
+  // Hands the cancellation to what the task waits for; what refuses leaves it with the task.
+  void deliver_cancel(std::string_view message) noexcept;
   [[noreturn]] void throw_cancelled();
   void finish() noexcept;
   bool collect_wrapped(std::exception_ptr& exception) noexcept;
@@ -150,6 +154,7 @@ class WEIR_API TaskBase : public FutureBase {
   TaskBase* next_ = nullptr;
   int cancel_requests_ = 0;
   bool must_cancel_ = false;
+  bool interrupted_ = false;  // a cancellation that cannot be taken back is on its way to the coroutine
   bool listed_ = false;
   bool started_ = false;
   bool root_finished_ = false;

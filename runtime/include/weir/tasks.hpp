@@ -98,12 +98,12 @@ Task<T> create_task(Coro<T> coro, TaskOptions options = {},
 // the future's own, or the running one. Throws std::invalid_argument when a future belongs to another loop.
 template <class T>
 Future<T> ensure_future(Future<T> future, EventLoop* loop = nullptr) {
-  detail::check_same_loop(future.get_loop(), loop, "ensure_future");
+  detail::check_same_loop(*future.base(), loop, "ensure_future");
   return future;
 }
 template <class T>
 Task<T> ensure_future(Task<T> task, EventLoop* loop = nullptr) {
-  detail::check_same_loop(task.get_loop(), loop, "ensure_future");
+  detail::check_same_loop(*task.base(), loop, "ensure_future");
   return task;
 }
 // Any other awaitable of weir is wrapped in a task too.
@@ -141,12 +141,13 @@ class CancelUnlessDone {
   std::shared_ptr<ConcurrentState<T>> state_;
 };
 
+// `to` may be done by the time: another thread cancels it when it likes.
 template <class T>
 void copy_outcome(const Future<T>& from, ConcurrentState<T>& to) {
   if (from.cancelled()) {
     to.cancel();
   } else if (std::exception_ptr exception = from.exception()) {
-    to.set_exception(std::move(exception));
+    to.try_set_exception(std::move(exception));
   } else if constexpr (std::is_void_v<T>) {
     to.set_value();
   } else if constexpr (std::is_copy_constructible_v<T>) {
@@ -174,6 +175,29 @@ void chain_to_thread(const Future<T>& from, CancelUnlessDone<T> to) {
   });
 }
 
+template <class T>
+void take_outcome(ConcurrentState<T>& from, FutureBase& to) {
+  if (from.cancelled()) {
+    to.cancel();
+    return;
+  }
+  std::exception_ptr exception = from.exception();
+  if (!exception) {
+    try {
+      if constexpr (std::is_copy_constructible_v<StoredResult<T>>) {
+        stored_result<T>(to).emplace(*from.value);
+      } else {
+        stored_result<T>(to).emplace(std::move(*from.value));
+      }
+      to.complete_value();
+      return;
+    } catch (...) {
+      exception = std::current_exception();
+    }
+  }
+  to.set_exception(std::move(exception));
+}
+
 // The other way round.
 template <class T>
 void chain_to_loop(const std::shared_ptr<ConcurrentState<T>>& from, const Future<T>& to) {
@@ -190,14 +214,7 @@ void chain_to_loop(const std::shared_ptr<ConcurrentState<T>>& from, const Future
         if (link->future == nullptr || link->future->done()) {
           return;
         }
-        if (state->cancelled()) {
-          link->future->cancel();
-        } else if (std::exception_ptr exception = state->exception()) {
-          link->future->set_exception(std::move(exception));
-        } else {
-          stored_result<T>(*link->future) = state->value;
-          link->future->complete_value();
-        }
+        take_outcome(*state, *link->future);
       });
     } catch (const RuntimeError&) {
       // The loop is closed; nobody waits there any more.
@@ -208,7 +225,8 @@ void chain_to_loop(const std::shared_ptr<ConcurrentState<T>>& from, const Future
 }  // namespace detail
 
 // A loop future that follows a thread future: value, exception and cancellation travel both ways
-// (wrap_future). `loop`: null means the running one.
+// (wrap_future). A move-only value moves out of the thread future. The thread future does not keep the loop's
+// alive: done-callbacks of one that nobody holds or awaits are dropped. `loop`: null means the running one.
 template <class T>
 Future<T> wrap_future(const ConcurrentFuture<T>& future, EventLoop* loop = nullptr) {
   EventLoop& target = loop != nullptr ? *loop : detail::running_loop_for("wrap_future");
@@ -219,7 +237,7 @@ Future<T> wrap_future(const ConcurrentFuture<T>& future, EventLoop* loop = nullp
 // A loop future is returned as it is.
 template <class T>
 Future<T> wrap_future(Future<T> future, EventLoop* loop = nullptr) {
-  detail::check_same_loop(future.get_loop(), loop, "wrap_future");
+  detail::check_same_loop(*future.base(), loop, "wrap_future");
   return future;
 }
 
@@ -234,11 +252,12 @@ ConcurrentFuture<T> run_coroutine_threadsafe(Coro<T> coro, EventLoop& loop) {
         if (state->cancelled()) {
           return;
         }
+        const std::shared_ptr<detail::ConcurrentState<T>> outcome = state.state();
         try {
           Task<T> task = loop->create_task(std::move(coro));
           detail::chain_to_thread<T>(task, std::move(state));
         } catch (...) {
-          state->set_exception(std::current_exception());
+          outcome->try_set_exception(std::current_exception());
         }
       });
   return result;

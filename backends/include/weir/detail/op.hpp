@@ -60,9 +60,8 @@ struct RecvOp : Op {
 using ConstBuffer = std::span<const std::byte>;
 
 // Sends a gather list, which the owner keeps in place until the answer. The result is how many bytes were
-// taken; fewer than given is normal. One-shot. When start() was pending, the owner may point `buffers` to a
-// copy of the same bytes before it returns to the loop: a backend looks at `buffers` in start(), and then not
-// before the next poll().
+// taken; fewer than given is normal. One-shot. Memory that is not the owner's to keep goes to the backend's
+// try_send() first.
 struct SendOp : Op {
   SendOp() noexcept : Op(OpKind::send) {}
   std::span<const ConstBuffer> buffers;

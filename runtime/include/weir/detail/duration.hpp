@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <ratio>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -16,7 +17,8 @@ namespace weir::inline WEIR_ABI::detail {
 // `call` for NaN.
 template <class Rep, class Period>
 Duration to_duration(std::chrono::duration<Rep, Period> value, const char* call) {
-  using Seconds = std::chrono::duration<long double>;
+  using Wide = std::chrono::duration<long double, Duration::period>;
+  using Ratio = std::ratio_divide<Period, Duration::period>;
   if constexpr (std::is_floating_point_v<Rep>) {
     if (std::isnan(value.count())) {
       throw std::invalid_argument(std::string(call) + ": the duration is not a number");
@@ -25,14 +27,20 @@ Duration to_duration(std::chrono::duration<Rep, Period> value, const char* call)
   if constexpr (std::is_same_v<std::chrono::duration<Rep, Period>, Duration>) {
     return value;
   } else {
-    const Seconds seconds = value;
-    if (seconds >= Seconds(Duration::max())) {
+    const Wide wide = value;
+    if (wide >= Wide(Duration::max())) {
       return Duration::max();
     }
-    if (seconds <= Seconds(Duration::min())) {
+    if (wide <= Wide(Duration::min())) {
       return Duration::min();
     }
-    return std::chrono::ceil<Duration>(value);
+    if constexpr (Ratio::num == 1 || Ratio::den == 1) {
+      return std::chrono::ceil<Duration>(value);
+    } else {
+      // Frames of 1/60 s and the like: whole numbers would be multiplied before they are divided, and
+      // overflow.
+      return Duration(static_cast<Duration::rep>(std::ceil(wide.count())));
+    }
   }
 }
 
