@@ -16,7 +16,7 @@ import unittest
 
 WEIR = os.environ['WEIR_PROGRAM']
 BACKEND = os.environ['WEIR_BACKEND']
-LIMIT = 60  # seconds until a test gives up
+LIMIT = 20  # seconds until a test gives up
 
 
 def default_interrupt():
