@@ -62,6 +62,21 @@ TEST_CASE("epoll: watches pipes and event descriptors, level-triggered") {
   CHECK(loop.backend.find(pipe.ends[0]) == nullptr);
 }
 
+TEST_CASE("epoll: an error alone wakes the writer of a full pipe") {
+  Loop loop;
+  Pipe pipe;
+  const std::string block(4096, 'x');
+  while (::write(pipe.ends[1], block.data(), block.size()) > 0) {
+  }
+  Watching writer(Direction::write);
+  REQUIRE(loop.backend.watch(pipe.ends[1], writer) == 0);
+  loop.pass(1ms);
+  CHECK(writer.calls == 0);
+  ::close(std::exchange(pipe.ends[0], -1));
+  REQUIRE(loop.until([&] { return writer.calls > 0; }, 5s));
+  loop.backend.unwatch(writer);
+}
+
 TEST_CASE("epoll: a regular file is refused as the system refuses it") {
   Loop loop;
   char name[] = "/tmp/weir_epoll_test_XXXXXX";

@@ -192,6 +192,61 @@ TEST_CASE("readiness: the end that came with the data is read without another ev
   }
 }
 
+TEST_CASE("readiness: after a false alarm a message costs one receive again") {
+  Loop<true> loop;
+  const native_socket native = loop.kernel.open();
+  BackendHandle* handle = loop.backend.attach(native, &handle);
+  Reading reading;
+  reading.handle = handle;
+  loop.backend.start(reading);
+  loop.turn();
+  loop.kernel.at(native).failed = EPROTO;  // an error is reported, and somebody else takes it
+  loop.kernel.at(native).changed = true;
+  loop.backend.poll(TimePoint::min());
+  loop.kernel.at(native).failed = 0;
+  loop.turn();
+  CHECK(loop.kernel.counts.receives == 1);
+  for (int i = 0; i < 10; ++i) {
+    loop.kernel.arrive(native, "message");
+    loop.turns(2);
+  }
+  CHECK(loop.kernel.counts.receives == 11);
+  loop.backend.stop(reading);
+  loop.backend.close(handle);
+}
+
+TEST_CASE("readiness: an owner without a buffer is asked again when there is news, not before") {
+  Loop<true> loop;
+  struct Refusing : Reading {
+    bool has_room = false;
+    int asked = 0;
+    std::array<std::byte, 64> memory;
+  };
+  const native_socket native = loop.kernel.open();
+  BackendHandle* handle = loop.backend.attach(native, &handle);
+  Refusing reading;
+  reading.handle = handle;
+  reading.get_buffer = [](ReadStream& stream) noexcept -> std::span<std::byte> {
+    auto& self = static_cast<Refusing&>(stream);
+    ++self.asked;
+    return self.has_room ? std::span<std::byte>(self.memory) : std::span<std::byte>();
+  };
+  loop.backend.start(reading);
+  loop.kernel.arrive(native, "first ");
+  loop.turns(10);
+  CHECK(reading.asked == 1);
+  CHECK(loop.queue.empty());
+  loop.kernel.arrive(native, "second ");
+  loop.turns(10);
+  CHECK(reading.asked == 2);
+  reading.has_room = true;
+  loop.kernel.arrive(native, std::string(64, 'x'));  // fills the buffer: a further turn is needed
+  loop.turns(3);
+  CHECK(reading.text == "first second " + std::string(64, 'x'));
+  loop.backend.stop(reading);
+  loop.backend.close(handle);
+}
+
 TEST_CASE("readiness: a listener yields 64 connections a turn and skips those that died") {
   Loop<true> loop;
   const native_socket native = loop.kernel.open();
