@@ -29,8 +29,15 @@ BackendHandle* SockAwaiter::prepare(Direction direction) const {
 // The cancellation stays with the task: it is thrown when the operation answers -ECANCELED, and at the next
 // await when a result came first.
 void SockAwaiter::ask_to_cancel(Op& op) const noexcept {
-  if (op.state != OpState::idle) {
+  if (op.state == OpState::pending) {
     LoopAccess::backend(*loop_).cancel(op);
+  }
+}
+
+void SockAwaiter::interrupt(Op& op) const noexcept {
+  if (op.state == OpState::pending) {
+    LoopAccess::backend(*loop_).cancel(op);
+    task_->interrupted();
   }
 }
 
@@ -58,7 +65,7 @@ bool RecvIntoAwaiter::await_ready() {
 
 bool RecvIntoAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
   auto& self = static_cast<RecvIntoAwaiter&>(static_cast<SockAwaiter&>(hook));
-  self.ask_to_cancel(self);
+  self.interrupt(self);
   return false;
 }
 
@@ -94,7 +101,7 @@ bool SendAllAwaiter::send_rest() noexcept {
 bool SendAllAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
   auto& self = static_cast<SendAllAwaiter&>(static_cast<SockAwaiter&>(hook));
   self.cancelled_ = true;
-  self.ask_to_cancel(self);
+  self.interrupt(self);
   return false;
 }
 
@@ -124,7 +131,7 @@ bool ConnectAwaiter::await_ready() {
 
 bool ConnectAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
   auto& self = static_cast<ConnectAwaiter&>(static_cast<SockAwaiter&>(hook));
-  self.ask_to_cancel(self);
+  self.interrupt(self);
   return false;
 }
 
@@ -165,7 +172,7 @@ void AcceptAwaiter::take() noexcept {
 
 bool AcceptAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
   auto& self = static_cast<AcceptAwaiter&>(static_cast<SockAwaiter&>(hook));
-  self.ask_to_cancel(self);
+  self.interrupt(self);
   return false;
 }
 

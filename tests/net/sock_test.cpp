@@ -438,3 +438,21 @@ TEST_CASE("DBG-005 in debug mode a socket that was made blocking is refused") {
   skip("DBG-005", "native_descriptors");
 #endif
 }
+
+WEIR_TEST("SOCK-010 a cancellation that stopped an operation cannot be taken back any more") {
+  auto [reader, writer] = Socket::pair();
+  bool was_cancelled = false;
+  const auto read = [](EventLoop& on, Socket& from, bool& cancelled) -> Coro<void> {
+    try {
+      co_await on.sock_recv(from, 16);
+    } catch (const CancelledError&) {
+      cancelled = true;
+    }
+  };
+  Task<void> task = loop.create_task(read(loop, reader, was_cancelled));
+  co_await sleep(std::chrono::milliseconds(1));
+  task.cancel();
+  task.uncancel();
+  co_await task;
+  CHECK(was_cancelled);
+}

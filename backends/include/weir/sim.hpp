@@ -23,7 +23,7 @@ namespace weir::inline WEIR_ABI::sim {
 struct Options {
   // Where all chance comes from. Unset: the number in the environment variable WEIR_SIM_SEED, and 1 without
   // it.
-  std::optional<std::uint64_t> seed;
+  std::optional<std::uint64_t> seed = {};
   // How long a segment travels; what one side sends keeps its order.
   std::chrono::nanoseconds latency_min = std::chrono::microseconds(10);
   std::chrono::nanoseconds latency_max = std::chrono::microseconds(60);

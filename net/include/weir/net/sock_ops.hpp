@@ -57,6 +57,8 @@ class WEIR_API SockAwaiter : public AwaiterBase, protected CancelHook {
     }
   }
   void ask_to_cancel(Op& op) const noexcept;
+  // The same for a cancellation of the task: from here on it cannot be taken back.
+  void interrupt(Op& op) const noexcept;
   // Throws what a negative result means.
   [[noreturn]] void fail(std::int64_t result) const;
 
