@@ -121,7 +121,6 @@ Polled EpollPoller::poll(TimePoint deadline) {
 
 // Never shorter than the deadline says, except that a signal or a very long wait ends it early.
 int EpollPoller::wait(void* memory, TimePoint deadline) noexcept {
-  using namespace std::chrono;
   auto* const events = static_cast<epoll_event*>(memory);
   constexpr int most = static_cast<int>(batch);
   if (deadline == TimePoint::min()) {
@@ -134,12 +133,13 @@ int EpollPoller::wait(void* memory, TimePoint deadline) noexcept {
   if (deadline <= current) {
     return ::epoll_wait(epoll_.get(), events, most, 0);
   }
-  const nanoseconds left = std::min<nanoseconds>(deadline - current, hours(24));
+  const auto left = std::min<std::chrono::nanoseconds>(deadline - current, std::chrono::hours(24));
   int result = 0;
   if (wait_precisely(epoll_.get(), events, most, left, result)) {
     return result;
   }
-  return ::epoll_wait(epoll_.get(), events, most, static_cast<int>(ceil<milliseconds>(left).count()));
+  return ::epoll_wait(epoll_.get(), events, most,
+                      static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
 }
 
 bool EpollPoller::has(Capability capability) noexcept {

@@ -1,6 +1,6 @@
 // What only real descriptors show: pipes and files, duplicates in other processes, numbers closed behind our
 // back, urgent data, and running out of descriptors.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 #include "backends/posix/wake_fd.hpp"
 

@@ -225,41 +225,11 @@ struct User {
 };
 
 template <bool edge>
-void run_chaos(std::uint64_t seed, bool is_spurious) {
-  CAPTURE(seed);
-  Loop<edge> loop;
-  loop.kernel.random = seed;
-  loop.kernel.reports_late = true;
-  loop.kernel.reports_stale = true;
-  loop.kernel.reports_twice = is_spurious;
-  loop.kernel.is_shuffled = true;
-  std::vector<std::unique_ptr<User<edge>>> users;
-  for (int i = 0; i < 6; ++i) {
-    users.push_back(std::make_unique<User<edge>>(loop));
-  }
-  for (int step = 0; step < 1500; ++step) {
-    for (auto& user : users) {
-      user->happen();
-      if (loop.kernel.draw(3) == 0) {
-        user->act();
-      }
-    }
-    if (loop.kernel.draw(4) == 0) {
-      loop.backend.poll(TimePoint::min());  // several polls before the batch runs
-    }
-    loop.turn();
-    for (auto& user : users) {
-      if (user->handle == nullptr && user->stream.state == OpState::idle &&
-          user->receive.state == OpState::idle && user->send.state == OpState::idle &&
-          loop.kernel.draw(10) == 0) {
-        REQUIRE(user->got + user->left() == user->arrived);
-        REQUIRE(user->sent() == user->answered_sent);
-        REQUIRE(user->surprises == 0);
-        user = std::make_unique<User<edge>>(loop);
-      }
-    }
-  }
-  // Quiet: whoever waits for what is there must get it.
+using Users = std::vector<std::unique_ptr<User<edge>>>;
+
+// Whoever waits for what is there must get it, and then all is accounted for.
+template <bool edge>
+void check_quiet(Loop<edge>& loop, Users<edge>& users) {
   loop.kernel.reports_late = loop.kernel.reports_stale = loop.kernel.reports_twice = false;
   for (auto& user : users) {
     user->is_calm = true;
@@ -293,7 +263,11 @@ void run_chaos(std::uint64_t seed, bool is_spurious) {
       CHECK(user->got + user->left() == user->arrived);
     }
   }
-  // Nothing happens any more: nothing is queued and no call is made but the poll.
+}
+
+// Nothing happens any more: nothing is queued and no call is made but the poll.
+template <bool edge>
+void check_still(Loop<edge>& loop, Users<edge>& users) {
   loop.turns(2);
   const Counts before = loop.kernel.counts;
   loop.turns(50);
@@ -310,6 +284,45 @@ void run_chaos(std::uint64_t seed, bool is_spurious) {
   for (const Socket& socket : loop.kernel.sockets) {
     CHECK_FALSE(socket.open);
   }
+}
+
+template <bool edge>
+void run_chaos(std::uint64_t seed, bool is_spurious) {
+  CAPTURE(seed);
+  Loop<edge> loop;
+  loop.kernel.random = seed;
+  loop.kernel.reports_late = true;
+  loop.kernel.reports_stale = true;
+  loop.kernel.reports_twice = is_spurious;
+  loop.kernel.is_shuffled = true;
+  Users<edge> users;
+  for (int i = 0; i < 6; ++i) {
+    users.push_back(std::make_unique<User<edge>>(loop));
+  }
+  for (int step = 0; step < 1500; ++step) {
+    for (auto& user : users) {
+      user->happen();
+      if (loop.kernel.draw(3) == 0) {
+        user->act();
+      }
+    }
+    if (loop.kernel.draw(4) == 0) {
+      loop.backend.poll(TimePoint::min());  // several polls before the batch runs
+    }
+    loop.turn();
+    for (auto& user : users) {
+      if (user->handle == nullptr && user->stream.state == OpState::idle &&
+          user->receive.state == OpState::idle && user->send.state == OpState::idle &&
+          loop.kernel.draw(10) == 0) {
+        REQUIRE(user->got + user->left() == user->arrived);
+        REQUIRE(user->sent() == user->answered_sent);
+        REQUIRE(user->surprises == 0);
+        user = std::make_unique<User<edge>>(loop);
+      }
+    }
+  }
+  check_quiet(loop, users);
+  check_still(loop, users);
 }
 
 }  // namespace

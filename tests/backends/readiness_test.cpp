@@ -41,6 +41,16 @@ struct Watching : Watch {
 
 ConstBuffer bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
+// Closes somebody else's socket in its callback, opens another with the same number, and reads from that.
+struct Closer : Reading {
+  Loop<true>* loop;
+  BackendHandle** victim;
+  BackendHandle** fresh;
+  Reading* victims;
+  Reading* freshs;
+  native_socket fresh_native;
+};
+
 }  // namespace
 
 TEST_CASE("readiness: a message costs one receive and one send, and a connection one registration") {
@@ -416,14 +426,6 @@ TEST_CASE("readiness: 100,000 rounds of closing and opening a number with its ev
   Loop<true> loop;
   loop.kernel.reports_stale = true;
   loop.kernel.is_shuffled = true;
-  struct Closer : Reading {
-    Loop<true>* loop;
-    BackendHandle** victim;
-    BackendHandle** fresh;
-    Reading* victims;
-    Reading* freshs;
-    native_socket fresh_native;
-  };
   const native_socket closers = loop.kernel.open();
   BackendHandle* handle = loop.backend.attach(closers, &handle);
   Closer closer;

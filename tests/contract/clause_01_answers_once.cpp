@@ -1,5 +1,5 @@
 // Clause 1: start() answers at once and then never again, or is pending and answers exactly once.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

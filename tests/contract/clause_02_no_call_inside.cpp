@@ -1,6 +1,6 @@
 // Clause 2: nothing calls back inside a function of the backend, and completions run in the order reported.
 // Every callback of the driver checks that it is not called inside.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

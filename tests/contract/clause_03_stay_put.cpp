@@ -1,5 +1,5 @@
 // Clause 3: operation, buffers and handle stay put until the answer, and belong to their owner again with it.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

@@ -1,5 +1,5 @@
 // Clause 4: cancel() asks, the answer is -ECANCELED or the true result, and nothing that moved is lost.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

@@ -1,5 +1,5 @@
 // Clause 5: one reading and one writing operation per handle.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 #ifdef __unix__
 #include <sys/wait.h>

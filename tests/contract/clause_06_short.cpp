@@ -1,5 +1,5 @@
 // Clause 6: short reads and writes are legal, and a receive of 0 is the end of the stream.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

@@ -1,6 +1,6 @@
 // Clause 7: close() cancels first, the number comes back after the last answer, and an event of an old
 // registration never reaches a new one with the same number.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

@@ -1,6 +1,6 @@
 // Clause 8: one registration per descriptor, in which interests merge; what nobody waits for does not wake
 // the loop.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

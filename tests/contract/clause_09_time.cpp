@@ -1,5 +1,5 @@
 // Clause 9: time comes from now() only, waits round up, and no deadline comes early.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 using namespace contract;
 

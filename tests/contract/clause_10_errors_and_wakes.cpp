@@ -1,5 +1,5 @@
 // Clause 10: errors are negated errnos; wake() is for other threads and signal handlers, and wakes merge.
-#include "tests/contract/driver.hpp"
+#include "tests/contract/connected.hpp"
 
 #include <atomic>
 #include <csignal>
