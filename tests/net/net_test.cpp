@@ -56,6 +56,15 @@ Coro<std::string> read_all(EventLoop& loop, Socket& socket) {
   }
 }
 
+Coro<std::string> read_rest(EventLoop& loop, Socket& socket) {
+  std::string text;
+  try {
+    text = co_await read_all(loop, socket);
+  } catch (const std::system_error&) {
+  }
+  co_return text;
+}
+
 Coro<std::string> read_exactly(EventLoop& loop, Socket& socket, std::size_t size) {
   std::string text;
   std::vector<std::byte> buffer(65536);

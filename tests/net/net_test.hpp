@@ -170,6 +170,8 @@ std::string clog(Transport& transport);
 
 // All of what comes until there is no more, or exactly `size` bytes.
 Coro<std::string> read_all(EventLoop& loop, Socket& socket);
+// The same of a connection that may be reset.
+Coro<std::string> read_rest(EventLoop& loop, Socket& socket);
 Coro<std::string> read_exactly(EventLoop& loop, Socket& socket, std::size_t size);
 
 // Sends it all in a task of its own; a connection that is gone ends it quietly.
