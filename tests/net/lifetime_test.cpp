@@ -7,12 +7,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Coro<Socket> connect_to(EventLoop& loop, Address address) {
-  Socket socket = Socket::open(address.family());
-  co_await loop.sock_connect(socket, address);
-  co_return socket;
-}
-
 // A protocol whose only owner is its transport, and which lets go of that in the callback of this name.
 class LetsGo final : public Protocol {
  public:

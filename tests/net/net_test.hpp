@@ -6,6 +6,7 @@
 
 #include <weir/weir.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -123,6 +124,28 @@ class Echo final : public Protocol {
  private:
   Ref<Transport> transport_;
 };
+
+// The protocols that a server made.
+class Made {
+ public:
+  auto factory() {
+    return [this] { return all.emplace_back(make_ref<Recorder>()); };
+  }
+  int lost() const {
+    return static_cast<int>(
+        std::count_if(all.begin(), all.end(), [](const auto& one) { return one->lost == 1; }));
+  }
+  std::vector<Ref<Recorder>> all;
+};
+
+// The address of a server's first socket.
+inline Address address_of(const Ref<Server>& server) { return server->sockets().at(0).local_address(); }
+// A connected socket.
+Coro<Socket> connect_to(EventLoop& loop, Address address);
+// The error that connecting gives; none when it succeeds.
+Coro<std::error_code> connect_error(EventLoop& loop, Address address);
+// Closes the server and its connections, and waits for the end of both.
+Coro<void> stop_server(Ref<Server> server);
 
 // Bytes in which every place can be told from its neighbours.
 std::string pattern(std::size_t size);
