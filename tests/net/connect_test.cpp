@@ -10,12 +10,6 @@ namespace {
 constexpr auto echo = [] { return make_ref<Echo>(); };
 constexpr auto recorder = [] { return make_ref<Recorder>(); };
 
-Coro<void> stop_server(Ref<Server> server) {
-  server->close();
-  server->abort_clients();
-  co_await server->wait_closed();
-}
-
 std::uint16_t port_of(const Ref<Server>& server) { return server->sockets().at(0).local_address().port(); }
 
 // How create_connection with these options fails; null when it does not.

@@ -33,6 +33,27 @@ Coro<SocketPair> connected_sockets(EventLoop& loop, bool small) {
   co_return SocketPair(std::move(near), std::move(far));
 }
 
+Coro<Socket> connect_to(EventLoop& loop, Address address) {
+  Socket socket = Socket::open(address.family());
+  co_await loop.sock_connect(socket, address);
+  co_return socket;
+}
+
+Coro<std::error_code> connect_error(EventLoop& loop, Address address) {
+  try {
+    co_await connect_to(loop, address);
+  } catch (const std::system_error& e) {
+    co_return e.code();
+  }
+  co_return std::error_code();
+}
+
+Coro<void> stop_server(Ref<Server> server) {
+  server->close();
+  server->abort_clients();
+  co_await server->wait_closed();
+}
+
 std::string clog(Transport& transport) {
   std::string written;
   const std::string piece = pattern(200'003);
@@ -54,6 +75,15 @@ Coro<std::string> read_all(EventLoop& loop, Socket& socket) {
     }
     text += as_text(std::span(buffer).first(count));
   }
+}
+
+Coro<std::string> read_rest(EventLoop& loop, Socket& socket) {
+  std::string text;
+  try {
+    text = co_await read_all(loop, socket);
+  } catch (const std::system_error&) {
+  }
+  co_return text;
 }
 
 Coro<std::string> read_exactly(EventLoop& loop, Socket& socket, std::size_t size) {

@@ -6,6 +6,7 @@
 
 #include <weir/weir.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -124,6 +125,28 @@ class Echo final : public Protocol {
   Ref<Transport> transport_;
 };
 
+// The protocols that a server made.
+class Made {
+ public:
+  auto factory() {
+    return [this] { return all.emplace_back(make_ref<Recorder>()); };
+  }
+  int lost() const {
+    return static_cast<int>(
+        std::count_if(all.begin(), all.end(), [](const auto& one) { return one->lost == 1; }));
+  }
+  std::vector<Ref<Recorder>> all;
+};
+
+// The address of a server's first socket.
+inline Address address_of(const Ref<Server>& server) { return server->sockets().at(0).local_address(); }
+// A connected socket.
+Coro<Socket> connect_to(EventLoop& loop, Address address);
+// The error that connecting gives; none when it succeeds.
+Coro<std::error_code> connect_error(EventLoop& loop, Address address);
+// Closes the server and its connections, and waits for the end of both.
+Coro<void> stop_server(Ref<Server> server);
+
 // Bytes in which every place can be told from its neighbours.
 std::string pattern(std::size_t size);
 
@@ -170,6 +193,8 @@ std::string clog(Transport& transport);
 
 // All of what comes until there is no more, or exactly `size` bytes.
 Coro<std::string> read_all(EventLoop& loop, Socket& socket);
+// The same of a connection that may be reset.
+Coro<std::string> read_rest(EventLoop& loop, Socket& socket);
 Coro<std::string> read_exactly(EventLoop& loop, Socket& socket, std::size_t size);
 
 // Sends it all in a task of its own; a connection that is gone ends it quietly.
