@@ -41,7 +41,7 @@ void DoneCallback::run(ReadyItem& item, ReadyAction action) {
   }
   if (freed.self->keep->get_loop().get_debug()) {
     LoopAccess::debugging(freed.self->keep->get_loop()).running =
-        "done callback " + type_name(freed.self->callback.target_type());
+        "done callback " + describe_callback(freed.self->callback, {});
   }
   if (ContextAccess::empty(freed.self->context)) {
     freed.self->callback();

@@ -1,6 +1,8 @@
 // The inbox: posting from any thread, taking on the loop's, and closing while both go on.
 #include "runtime/inbox.hpp"
 
+#include "runtime/loop_access.hpp"
+#include "runtime/loop_debug.hpp"
 #include "runtime/running.hpp"
 
 #include <weir/exceptions.hpp>
@@ -125,6 +127,9 @@ void run_posted(ReadyItem& item, ReadyAction action) {
   node->inbox->recycle(node);
   if (action != ReadyAction::run) {
     return;
+  }
+  if (EventLoop& loop = *running_loop_slot(); loop.get_debug()) {
+    LoopAccess::debugging(loop).running = "posted callback " + describe_callback(callback, {});
   }
   if (ContextAccess::empty(context)) {
     callback();

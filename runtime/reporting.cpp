@@ -68,6 +68,10 @@ std::string describe_at(const std::string& what, const std::source_location& whe
   return what + " at " + where.file_name() + ":" + std::to_string(where.line());
 }
 
+std::string describe_callback(const Callback& callback, const std::source_location& where) {
+  return describe_at(callback ? type_name(callback.target_type()) : "callback", where);
+}
+
 void report_never_awaited(const std::source_location& where) noexcept {
   const EventLoop* loop = running_loop_slot();
   static const bool debug_process = [] {
@@ -84,6 +88,9 @@ void report_never_awaited(const std::source_location& where) noexcept {
 
 void EventLoop::set_debug(bool enabled) noexcept {
   debug_ = enabled;
+  if (!enabled) {
+    debugging_->running.clear();  // or later reports would name what ran in debug mode last
+  }
   update_care();
 }
 
@@ -100,6 +107,9 @@ void EventLoop::run_debugged(detail::ReadyItem& item) {
     EventLoop& loop;
     TimePoint begun;
     ~Timed() {
+      if (!loop.debug_) {
+        return;  // the callback switched it off
+      }
       const Duration taken = loop.time() - begun;
       if (taken > loop.debugging_->slow_callback_duration) {
         const std::string& running = loop.debugging_->running;
@@ -118,7 +128,10 @@ void EventLoop::report_callback_exception() noexcept {
     ExceptionContext context;
     context.exception = std::current_exception();
     context.handle = debugging_->running;
-    context.message = "Exception in callback " + debugging_->running;
+    context.message = "Exception in callback";
+    if (!context.handle.empty()) {
+      context.message += " " + context.handle;
+    }
     call_exception_handler(context);
   } catch (...) {
     detail::log(LogLevel::error, "Exception in callback, and no memory to report it");

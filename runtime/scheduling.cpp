@@ -23,10 +23,6 @@ struct Scheduled {
   std::source_location where;
 };
 
-std::string describe_callback(const Callback& callback, const std::source_location& where) {
-  return describe_at(callback ? type_name(callback.target_type()) : "callback", where);
-}
-
 Context context_for(const CallOptions& options) {
   return options.context != nullptr ? *options.context : copy_context();
 }

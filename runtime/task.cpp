@@ -39,9 +39,18 @@ bool current_exception_is_cancellation() noexcept {
 void throw_already_awaited() { throw RuntimeError("cannot reuse a coroutine that was already awaited"); }
 
 void run_task(ReadyItem& item, ReadyAction action) {
-  if (action == ReadyAction::run) {
-    static_cast<TaskBase*>(item.object)->step();
+  if (action != ReadyAction::run) {
+    return;
   }
+  auto* task = static_cast<TaskBase*>(item.object);
+  EventLoop& loop = task->get_loop();
+  if (!loop.get_debug()) [[likely]] {
+    task->step();
+    return;
+  }
+  const Ref<TaskBase> keep(task);
+  task->step();
+  LoopAccess::debugging(loop).running = task->describe();
 }
 
 }  // namespace detail
@@ -100,9 +109,6 @@ void TaskBase::step() noexcept {
     std::exchange(resume_point_, nullptr).resume();
   }
   loop_->current_task_ = outer;
-  if (loop_->get_debug()) [[unlikely]] {
-    detail::LoopAccess::debugging(*loop_).running = describe();
-  }
   if (root_finished_) {
     finish();
   }
