@@ -128,8 +128,8 @@ void run_posted(ReadyItem& item, ReadyAction action) {
   if (action != ReadyAction::run) {
     return;
   }
-  if (EventLoop& loop = *running_loop_slot(); loop.get_debug()) {
-    LoopAccess::debugging(loop).running = "posted callback " + describe_callback(callback, {});
+  if (EventLoop* const loop = running_loop_slot(); loop != nullptr && loop->get_debug()) {
+    LoopAccess::debugging(*loop).running = "posted callback " + describe_callback(callback, {});
   }
   if (ContextAccess::empty(context)) {
     callback();
