@@ -16,7 +16,7 @@ CANARY = 'tests/packaging/tidy_canary/'
 
 # Files that may be longer than the rest, each with its reason.
 LONG_FILES = {
-    'runtime/include/weir/event_loop.hpp': 400,  # the user's one door: every method with its documentation
+    'runtime/include/weir/event_loop.hpp': 420,  # the user's one door: every method with its documentation
 }
 HEADER_LINES, SOURCE_LINES, FUNCTION_LINES, COLUMNS = 300, 600, 70, 110
 
@@ -48,9 +48,11 @@ RULES = [
     Rule('clock', r'\b(steady_clock|system_clock|high_resolution_clock)::now\b|\bclock_gettime\s*\(',
          'ask the loop: time(); only a backend reads a clock', unless=r'^backends/|^tests/|^tools/|^bench/|^runtime/concurrent_future\.cpp'),  # threads wait in real time
     Rule('sleep', r'\b(sleep_for|sleep_until)\b|\b(usleep|nanosleep)\s*\(',
-         'wait for the event itself: drain(loop), a future, a latch, virtual time'),
+         'wait for the event itself: drain(loop), a future, a latch, virtual time',
+         unless=r'^tests/runtime/loop_io_test\.cpp'),  # measures what idling costs, so something must last
     Rule('chance', r'\brandom_device\b|\bs?rand\s*\(', 'take a seed as an argument'),
-    Rule('dup', r'(?<![\w.>])(::)?dup[23]?\s*\(|\bF_DUPFD', 'one registration per descriptor: share the owner, never the number'),
+    Rule('dup', r'(?<![\w.>])(::)?dup[23]?\s*\(|\bF_DUPFD', 'one registration per descriptor: share the owner, never the number',
+         unless=r'^tests/runtime/report_helpers\.hpp'),  # reads what goes to the process's stderr
     Rule('virtual', r'\bvirtual\b', 'a concept or a template; virtual is for what users implement (VIRTUAL_FILES in tools/tidy.py)',
          unless=VIRTUAL_FILES.pattern),
     Rule('platform-header', PLATFORM_HEADER, 'keep it in backends/ or one of PLATFORM_FILES in tools/tidy.py',
