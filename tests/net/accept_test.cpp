@@ -222,4 +222,3 @@ WEIR_TEST("SRV: keep_alive reaches the connections") {
     co_await stop_server(server);
   }
 }
-
