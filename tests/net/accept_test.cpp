@@ -78,9 +78,18 @@ class Shortage {
 #endif
 };
 
+// The undefined-behaviour sanitizer looks at objects of a type that it has not met yet through a pipe, for
+// which there are no descriptors later: errors are to be met before.
+Coro<void> rehearse_errors(EventLoop& loop) {
+  const std::error_code code =
+      co_await connect_error(loop, Address::loopback(AddressFamily::inet, closed_port()));
+  CHECK(code == std::errc::connection_refused);
+}
+
 }  // namespace
 
 WEIR_TEST("SRV-017 running out of descriptors is reported, accepting pauses for a second and then goes on") {
+  co_await rehearse_errors(loop);
   Made made;
   auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
   std::vector<Socket> clients;
@@ -116,6 +125,7 @@ WEIR_TEST("SRV-017 running out of descriptors is reported, accepting pauses for 
 }
 
 WEIR_TEST("SRV-017 a server may be closed in the pause, and by the report") {
+  co_await rehearse_errors(loop);
   auto server = co_await loop.create_server([] { return make_ref<Echo>(); }, {.host = "127.0.0.1"});
   Socket client = Socket::open(AddressFamily::inet);
   const Address address = address_of(server);
@@ -222,4 +232,3 @@ WEIR_TEST("SRV: keep_alive reaches the connections") {
     co_await stop_server(server);
   }
 }
-
