@@ -253,8 +253,9 @@ TEST_CASE_FIXTURE(LoopFixture, "timer heap: a callback's destructor may use the 
   others.pop_back();
   first.cancel();
   CHECK(others.empty());
-#if defined(WEIR_BACKEND_SIM)
-  run_until(loop, [&] { return made == 500; }, 3h);
-  CHECK(made == 500);
-#endif
+  if (!has("real_clock")) {  // an hour passes at once
+    loop.call_later(2h, [&] { loop.stop(); });
+    loop.run_forever();
+    CHECK(made == 500);
+  }
 }
