@@ -195,7 +195,11 @@ void chain_to_loop(const std::shared_ptr<ConcurrentState<T>>& from, const Future
         } else if (std::exception_ptr exception = state->exception()) {
           link->future->set_exception(std::move(exception));
         } else {
-          stored_result<T>(*link->future) = state->value;
+          if constexpr (std::is_copy_constructible_v<StoredResult<T>>) {
+            stored_result<T>(*link->future).emplace(*state->value);
+          } else {
+            stored_result<T>(*link->future).emplace(std::move(*state->value));
+          }
           link->future->complete_value();
         }
       });
@@ -208,7 +212,7 @@ void chain_to_loop(const std::shared_ptr<ConcurrentState<T>>& from, const Future
 }  // namespace detail
 
 // A loop future that follows a thread future: value, exception and cancellation travel both ways
-// (wrap_future). `loop`: null means the running one.
+// (wrap_future). A value that cannot be copied is moved over. `loop`: null means the running one.
 template <class T>
 Future<T> wrap_future(const ConcurrentFuture<T>& future, EventLoop* loop = nullptr) {
   EventLoop& target = loop != nullptr ? *loop : detail::running_loop_for("wrap_future");
@@ -232,6 +236,7 @@ ConcurrentFuture<T> run_coroutine_threadsafe(Coro<T> coro, EventLoop& loop) {
   loop.call_soon_threadsafe(
       [coro = std::move(coro), state = detail::CancelUnlessDone<T>(result.state()), loop = &loop]() mutable {
         if (state->cancelled()) {
+          coro.take().destroy();  // on purpose: not to be reported as one that was forgotten
           return;
         }
         try {
