@@ -64,7 +64,7 @@ AbstractEventLoopPolicy& get_event_loop_policy() {
 void set_event_loop_policy(std::shared_ptr<AbstractEventLoopPolicy> policy) {
   PolicyHolder& holder = policy_holder();
   const std::lock_guard lock(holder.mutex);
-  holder.replaced = std::move(policy);
+  holder.replaced.swap(policy);  // the old one goes after the lock: its destructor may ask for the policy
 }
 
 }  // namespace weir::inline WEIR_ABI

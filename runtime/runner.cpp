@@ -28,6 +28,9 @@ void Runner::ensure_loop() {
     return;
   }
   loop_ = options_.loop_factory != nullptr ? options_.loop_factory() : new_event_loop();
+  if (loop_ == nullptr) {
+    throw RuntimeError("Runner: the loop factory made no loop");
+  }
   if (options_.debug.has_value()) {
     loop_->set_debug(*options_.debug);
   }
@@ -48,8 +51,9 @@ EventLoop& Runner::get_loop() {
 
 void Runner::run_main(TaskBase& task) {
   int interrupts = 0;
+  bool late_interrupt = false;
   {
-    const detail::InterruptWatch watch(*loop_, [&interrupts, &task] {
+    detail::InterruptWatch watch(*loop_, [&interrupts, &task] {
       if (++interrupts == 1 && !task.done()) {
         task.cancel();
       } else {
@@ -57,6 +61,10 @@ void Runner::run_main(TaskBase& task) {
       }
     });
     loop_->run_until_done(task);
+    late_interrupt = watch.end();  // in the loop's last batch
+  }
+  if (late_interrupt) {
+    throw KeyboardInterrupt();
   }
   if (interrupts != 0 && task.cancelled() && task.uncancel() == 0) {
     throw KeyboardInterrupt();
@@ -99,6 +107,9 @@ void Runner::cancel_all_tasks(EventLoop& loop) {
 void Runner::close() {
   if (closed_) {
     return;
+  }
+  if (loop_ != nullptr && detail::running_loop_slot() != nullptr) {
+    throw RuntimeError("Runner::close: cannot be called from a running event loop");
   }
   closed_ = true;
   if (loop_ == nullptr) {

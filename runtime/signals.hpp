@@ -13,13 +13,17 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// What the process's signal handler knows of one loop. Entered in a process-wide table while it exists.
+// What the process's signal handler knows of one loop.
 struct SignalState {
-  // Throws RuntimeError when the table is full.
-  explicit SignalState(Backend& loop_backend);
+  explicit SignalState(Backend& loop_backend) noexcept : backend(loop_backend) {}
   SignalState(const SignalState&) = delete;
   SignalState& operator=(const SignalState&) = delete;
-  ~SignalState();
+  ~SignalState() { leave(); }
+
+  // Enters the process-wide table, whose loops the handler tells of signals. False when it is full.
+  bool enter() noexcept;
+  // Leaves it; no handler looks at this object afterwards. What came so far stays in `pending`.
+  void leave() noexcept;
 
   // Queues the callbacks of the signals that came since the last call.
   void queue_pending(ReadyQueue& ready) {
@@ -42,7 +46,10 @@ class InterruptWatch {
   InterruptWatch(EventLoop& loop, Callback on_interrupt);
   InterruptWatch(const InterruptWatch&) = delete;
   InterruptWatch& operator=(const InterruptWatch&) = delete;
-  ~InterruptWatch();
+  ~InterruptWatch() { end(); }
+
+  // Stops watching before the destructor does. True when a SIGINT came of which nobody was told.
+  bool end() noexcept;
 
  private:
   EventLoop& loop_;

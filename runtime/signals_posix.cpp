@@ -70,17 +70,17 @@ void restore_interrupt_handler() noexcept {
 
 }  // namespace
 
-SignalState::SignalState(Backend& loop_backend) : backend(loop_backend) {
+bool SignalState::enter() noexcept {
   for (std::atomic<SignalState*>& slot : watching_loops) {
     SignalState* expected = nullptr;
     if (slot.compare_exchange_strong(expected, this)) {
-      return;
+      return true;
     }
   }
-  throw RuntimeError("too many loops watch signals in this process");
+  return false;
 }
 
-SignalState::~SignalState() {
+void SignalState::leave() noexcept {
   for (std::atomic<SignalState*>& slot : watching_loops) {
     SignalState* expected = this;
     slot.compare_exchange_strong(expected, nullptr);
@@ -112,21 +112,28 @@ InterruptWatch::InterruptWatch(EventLoop& loop, Callback on_interrupt) : loop_(l
   if (state == nullptr) {
     state = std::make_unique<SignalState>(LoopAccess::backend(loop));
   }
+  state->pending.store(0, std::memory_order_relaxed);
+  if (!state->enter()) {
+    return;
+  }
   installed_ = install_interrupt_handler();
   if (installed_) {
-    state->pending.store(0, std::memory_order_relaxed);
     state->on_interrupt = std::move(on_interrupt);
+  } else {
+    state->leave();
   }
 }
 
 // The state itself stays until the loop closes: an item of its may still be queued.
-InterruptWatch::~InterruptWatch() {
-  if (installed_) {
-    restore_interrupt_handler();
-    if (LoopAccess::signals(loop_) != nullptr) {
-      LoopAccess::signals(loop_)->on_interrupt.reset();
-    }
+bool InterruptWatch::end() noexcept {
+  if (!std::exchange(installed_, false)) {
+    return false;
   }
+  restore_interrupt_handler();
+  SignalState& state = *LoopAccess::signals(loop_);
+  state.leave();
+  state.on_interrupt.reset();
+  return (state.pending.exchange(0, std::memory_order_relaxed) >> SIGINT & 1) != 0;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

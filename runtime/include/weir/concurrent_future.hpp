@@ -103,7 +103,8 @@ class ConcurrentFuture {
 
   bool done() const { return state_->done(); }
   bool cancelled() const { return state_->cancelled(); }
-  // Cancels it unless it is done (cancel). One made by run_coroutine_threadsafe cancels its task.
+  // Cancels it; false when it is done already (cancel). One made by run_coroutine_threadsafe cancels its
+  // task.
   bool cancel() const { return state_->cancel(); }
   // Blocks until it is done, then gives a copy of the value, rethrows its exception or throws CancelledError
   // (result). Not to be called on a loop's thread.
@@ -123,11 +124,14 @@ class ConcurrentFuture {
     }
   }
   // The same, but throws TimeoutError when it is not done after `timeout` of real time (result(timeout)).
-  T get_for(Duration timeout) const {
-    if (!wait_for(timeout)) {
-      throw TimeoutError("ConcurrentFuture::get_for: timed out");
-    }
+  T get_for(Duration timeout) const& {
+    throw_unless_done_in(timeout);
     return get();
+  }
+  // The same, moving the value out.
+  T get_for(Duration timeout) && {
+    throw_unless_done_in(timeout);
+    return std::move(*this).get();
   }
   // Blocks until it is done or `timeout` of real time is over; true when it is done.
   bool wait_for(Duration timeout) const { return state_->wait_until(detail::steady_deadline(timeout)); }
@@ -160,6 +164,12 @@ class ConcurrentFuture {
   const std::shared_ptr<detail::ConcurrentState<T>>& state() const noexcept { return state_; }
 
  private:
+  void throw_unless_done_in(Duration timeout) const {
+    if (!wait_for(timeout)) {
+      throw TimeoutError("ConcurrentFuture::get_for: timed out");
+    }
+  }
+
   std::shared_ptr<detail::ConcurrentState<T>> state_;
 };
 

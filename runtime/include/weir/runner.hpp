@@ -31,7 +31,8 @@ class WEIR_API Runner {
   explicit Runner(RunOptions options = {}) noexcept : options_(options) {}
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
-  // close(); an exception of it is logged.
+  // close(); an exception of it is logged. Inside a running loop nothing can end in order: this one's loop is
+  // closed as it stands.
   ~Runner();
 
   // Runs the coroutine to its end and gives its value or rethrows its exception (Runner.run). `context`: null
@@ -53,7 +54,7 @@ class WEIR_API Runner {
   // The loop. Throws RuntimeError after close() (get_loop).
   EventLoop& get_loop();
   // Cancels the tasks that are left and lets them end, closes generators and the default executor, then the
-  // loop (close). Idempotent.
+  // loop (close). Idempotent. Throws RuntimeError inside a running loop.
   void close();
 
  private:

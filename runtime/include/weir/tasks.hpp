@@ -250,6 +250,7 @@ ConcurrentFuture<T> run_coroutine_threadsafe(Coro<T> coro, EventLoop& loop) {
   loop.call_soon_threadsafe(
       [coro = std::move(coro), state = detail::CancelUnlessDone<T>(result.state()), loop = &loop]() mutable {
         if (state->cancelled()) {
+          coro.take().destroy();  // on purpose: not to be reported as one that was forgotten
           return;
         }
         const std::shared_ptr<detail::ConcurrentState<T>> outcome = state.state();
