@@ -4,7 +4,7 @@ import select
 import socket
 import unittest
 
-from program import LIMIT, Server, exchange, main, noise, read_all, run
+from program import LIMIT, SANITIZERS, Server, exchange, main, noise, read_all, run
 
 APIS = ('protocol', 'buffered', 'sock')
 LISTEN = 'tcp://127.0.0.1:0'
@@ -78,6 +78,8 @@ class Echo(unittest.TestCase):
                 answer = read_all(connection)
                 self.assertTrue(answer == (flood * (sent // len(flood) + 1))[:sent])
 
+    # The sanitizer of undefined behaviour opens a pipe for each type that it has not seen yet.
+    @unittest.skipIf('undefined' in SANITIZERS, 'sanitizer_without_descriptors')
     def test_out_of_descriptors_it_waits_until_some_are_free(self):
         for api in APIS:
             with self.subTest(api), Server('echo', LISTEN, '--api', api, descriptors=20) as server:

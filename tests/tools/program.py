@@ -17,6 +17,7 @@ import unittest
 
 WEIR = os.environ['WEIR_PROGRAM']
 BACKEND = os.environ['WEIR_BACKEND']
+SANITIZERS = os.environ.get('WEIR_SANITIZERS', 'none').split(',')
 LIMIT = 20  # seconds until a test gives up
 
 
