@@ -140,7 +140,8 @@ def main(weir):
     # Ended from outside, it still cleans up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     demo = Demo(weir)
-    print('\n' + client(weir, 'info').decode().partition('\n\n')[0].replace('\n', ', '))
+    with demo.step('weir info') as note:
+        note(client(weir, 'info').decode().partition('\n\n')[0].replace('\n', ', '))
     data = os.urandom(32 << 20)
     with tempfile.TemporaryDirectory(prefix='weir-demo-') as folder:
         for show, arguments in ((show_echo, (demo, data)), (show_relay, (demo, data, folder))):

@@ -4,7 +4,7 @@ import select
 import socket
 import unittest
 
-from program import LIMIT, Server, exchange, main, noise, read_all, run
+from program import LIMIT, SANITIZERS, Server, exchange, main, noise, read_all, run
 
 APIS = ('protocol', 'buffered', 'sock')
 LISTEN = 'tcp://127.0.0.1:0'
@@ -77,6 +77,23 @@ class Echo(unittest.TestCase):
                 connection.shutdown(socket.SHUT_WR)
                 answer = read_all(connection)
                 self.assertTrue(answer == (flood * (sent // len(flood) + 1))[:sent])
+
+    # The sanitizer of undefined behaviour opens a pipe for each type that it has not seen yet.
+    @unittest.skipIf('undefined' in SANITIZERS, 'sanitizer_without_descriptors')
+    def test_out_of_descriptors_it_waits_until_some_are_free(self):
+        for api in APIS:
+            with self.subTest(api), Server('echo', LISTEN, '--api', api, descriptors=20) as server:
+                connections = [server.connect() for _ in range(40)]
+                connections[0].sendall(b'first')
+                self.assertEqual(connections[0].recv(5, socket.MSG_WAITALL), b'first')
+                for connection in connections:
+                    connection.close()
+                with server.connect() as connection:
+                    self.assertEqual(exchange(connection, b'last'), b'last')
+                server.interrupt()
+                status, _, err = server.end()
+                self.assertEqual(status, 130)
+                self.assertIn('Too many open files', err)
 
     def test_once_serves_one_connection_and_ends_with_0(self):
         for server in self.each_api('--once'):

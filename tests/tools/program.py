@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import unittest
 
 WEIR = os.environ['WEIR_PROGRAM']
 BACKEND = os.environ['WEIR_BACKEND']
+SANITIZERS = os.environ.get('WEIR_SANITIZERS', 'none').split(',')
 LIMIT = 20  # seconds until a test gives up
 
 
@@ -34,10 +36,15 @@ def run(*arguments, timeout=LIMIT, **options):
 class Server:
     """A verb that listens. Use it in `with`; it is killed at the end if it still runs."""
 
-    def __init__(self, *arguments, listens=1, under=()):
-        """`under`: a program and its arguments that run the verb."""
+    def __init__(self, *arguments, listens=1, under=(), descriptors=None):
+        """`under`: a program and its arguments that run the verb. `descriptors`: the most it may have open."""
+        def prepare():
+            default_interrupt()
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
         self.process = subprocess.Popen([*under, WEIR, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, preexec_fn=default_interrupt)
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=prepare)
         self.lines = []
         for _ in range(listens):
             line = self.process.stdout.readline()

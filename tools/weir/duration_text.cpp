@@ -12,7 +12,7 @@ namespace program {
 namespace {
 
 struct Unit {
-  std::string_view name;
+  const char* name;
   double nanoseconds;
 };
 constexpr std::array<Unit, 4> units{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}};
@@ -22,8 +22,9 @@ constexpr std::array<Unit, 4> units{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 
 std::chrono::nanoseconds parse_duration(std::string_view text) {
   constexpr const char* advice = "it must be a number and ns, us, ms or s, such as 50us";
   double number = 0;
-  const char* const text_end = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), text_end, number, std::chars_format::fixed);
+  const char* const begin = text.data();
+  const char* const text_end = begin + text.size();
+  const auto [end, error] = std::from_chars(begin, text_end, number, std::chars_format::fixed);
   if (error != std::errc() || !(number >= 0)) {
     throw std::invalid_argument(advice);
   }
@@ -48,7 +49,7 @@ std::string to_text(std::chrono::nanoseconds duration) {
     }
   }
   char text[48];
-  std::snprintf(text, sizeof text, "%.4g %s", count / unit->nanoseconds, unit->name.data());
+  std::snprintf(text, sizeof text, "%.4g %s", count / unit->nanoseconds, unit->name);
   return text;
 }
 
