@@ -155,7 +155,6 @@ ConnectionPlan plan_connection(EventLoop& loop, const ConnectionOptions& options
 
 Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
   if (plan.socket.is_open()) {
-    set_no_delay(plan.socket);
     co_return std::move(plan.socket);
   }
   std::vector<std::exception_ptr> errors;
@@ -166,7 +165,6 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
       ConnectAwaiter connecting(loop, socket, target, "create_connection");
       const Limit limit(loop, plan.deadline, connecting);
       co_await connecting;
-      set_no_delay(socket);
       co_return std::move(socket);
     } catch (const std::system_error&) {
       errors.push_back(std::current_exception());
@@ -178,6 +176,7 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
 Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol) {
   RawAddress peer;
   Backend::Sockets::peer_address(socket.native_handle(), peer);
+  set_no_delay(socket);
   const Ref<StreamTransport> transport =
       StreamTransport::make(loop, socket, std::move(protocol), peer, copy_context(), nullptr);
   BeginAwaiter beginning(*transport);

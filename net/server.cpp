@@ -8,6 +8,7 @@
 #include <weir/exceptions.hpp>
 #include <weir/net/connect.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 #include <string>
@@ -162,7 +163,10 @@ ServerPlan make_plan(const ServerOptions& options) {
     if (host.empty()) {
       plan.all_interfaces = true;
     } else {
-      plan.addresses.push_back(numeric_address(host, plan.port));
+      const Address address = numeric_address(host, plan.port);
+      if (std::find(plan.addresses.begin(), plan.addresses.end(), address) == plan.addresses.end()) {
+        plan.addresses.push_back(address);
+      }
     }
   }
   if (plan.all_interfaces) {

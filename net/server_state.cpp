@@ -40,7 +40,7 @@ void Listener::listen() {
 }
 
 void Listener::start() {
-  handle = SocketAccess::attach(socket, *server.loop, "create_server");
+  handle = SocketAccess::take_over(socket, *server.loop, "create_server");
   if (LoopAccess::backend(*server.loop).start(static_cast<AcceptStream&>(*this)) == Started::done) {
     throw os_error(result, "accept");
   }
@@ -130,8 +130,7 @@ void ServerState::start_serving() {
       listener->listen();
     }
   } catch (...) {
-    listeners.clear();
-    closed = true;
+    close();
     throw;
   }
   serving = true;

@@ -171,6 +171,16 @@ BackendHandle* SocketAccess::attach(weir::Socket& socket, EventLoop& loop, const
   return socket.handle_;
 }
 
+BackendHandle* SocketAccess::take_over(weir::Socket& socket, EventLoop& loop, const char* call) {
+  BackendHandle* const handle = attach(socket, loop, call);
+  const Backend& backend = LoopAccess::backend(loop);
+  if (backend.pending(handle, Direction::read) != nullptr ||
+      backend.pending(handle, Direction::write) != nullptr) {
+    throw RuntimeError(std::string(call) + ": an operation is pending on the socket");
+  }
+  return handle;
+}
+
 native_socket SocketAccess::give(weir::Socket& socket, BackendHandle*& owner) noexcept {
   owner = std::exchange(socket.handle_, nullptr);
   LoopAccess::backend(*socket.loop_).set_owner(owner, &owner);

@@ -13,6 +13,9 @@ struct SocketAccess {
   // The handle with `loop`'s backend, made on first use. Throws RuntimeError when another loop uses the
   // socket.
   static BackendHandle* attach(weir::Socket& socket, EventLoop& loop, const char* call);
+  // The same for a transport or a listener, which want the socket for themselves: throws RuntimeError when an
+  // operation is pending on it.
+  static BackendHandle* take_over(weir::Socket& socket, EventLoop& loop, const char* call);
   static BackendHandle* handle(const weir::Socket& socket) noexcept { return socket.handle_; }
   // Gives the native socket away without leaving the loop: the handle belongs to `owner` from now on.
   static native_socket give(weir::Socket& socket, BackendHandle*& owner) noexcept;

@@ -46,7 +46,7 @@ Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket
     throw std::invalid_argument("the protocol factory returned no protocol");
   }
   NetState::of(loop);
-  SocketAccess::attach(socket, loop, "transport");
+  SocketAccess::take_over(socket, loop, "transport");
   auto transport =
       Ref<StreamTransport>(new StreamTransport(loop, std::move(protocol), peer, std::move(context), server));
   transport->native_ = SocketAccess::give(socket, transport->handle_);
@@ -264,7 +264,7 @@ void StreamTransport::callback_failed(const char* message) noexcept {
 
 // The connection is over: what is unsent is dropped, and connection_lost comes in a later turn.
 void StreamTransport::lose(std::exception_ptr error) noexcept {
-  if (lost_ || is_over()) {
+  if (lost_ || protocol_ == nullptr || LoopAccess::is_closing(*loop_)) {
     return;
   }
   lost_ = true;
@@ -299,16 +299,19 @@ void StreamTransport::finish(std::exception_ptr error) noexcept {
   } catch (...) {
     report("protocol.connection_lost() failed", std::current_exception());
   }
-  backend().close(std::exchange(handle_, nullptr));
+  if (handle_ != nullptr) {
+    backend().close(std::exchange(handle_, nullptr));
+  }
   native_ = invalid_socket;
   ServerState* const server = server_;
   list().erase(*this);
   server_ = nullptr;
-  protocol_.reset();
-  context_ = Context();
   if (server != nullptr) {
     server->client_gone();
   }
+  // Last, and with nothing of the server in hand: what goes now may hold the last reference to it.
+  protocol_.reset();
+  context_ = Context();
 }
 
 void StreamTransport::loop_closed() noexcept {

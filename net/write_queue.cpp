@@ -18,7 +18,7 @@ constexpr std::size_t most_chunk = 64 * 1024;
 
 // Makes room for one more chunk, so that pushing it cannot fail half-way.
 void WriteQueue::prepare_push() {
-  if (first_ != 0 && chunks_.size() == chunks_.capacity()) {
+  if (first_ > chunks_.size() / 2 && chunks_.size() == chunks_.capacity()) {
     chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(first_));
     first_ = 0;
   }
@@ -86,6 +86,9 @@ void WriteQueue::consume(std::size_t count) noexcept {
 
 void WriteQueue::clear() noexcept {
   chunks_.clear();
+  if (chunks_.capacity() > most_pieces) {
+    chunks_.shrink_to_fit();  // a spare queue is kept for the loop's life
+  }
   first_ = 0;
   size_ = 0;
   unseen_writes = 0;

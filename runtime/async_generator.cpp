@@ -69,6 +69,7 @@ void AsyncGeneratorBase::leave_loop() noexcept {
   }
   previous_ = nullptr;
   next_ = nullptr;
+  loop_ = nullptr;  // which may be gone before the frame is
 }
 
 namespace {

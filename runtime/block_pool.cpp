@@ -26,8 +26,12 @@ struct FreeBlock {
 };
 
 // Trivial, so that it can be used before and after every destructor of the thread.
+// A thread keeps no more blocks of a class than it ever took from the heap: one that only frees what others
+// allocated, as an executor's thread does, keeps none.
 struct FreeLists {
   FreeBlock* lists[class_count];
+  std::uint32_t kept[class_count];
+  std::uint32_t taken[class_count];
   enum class State : unsigned char { new_thread, in_use, ended } state;
 };
 constinit thread_local FreeLists free_lists{};
@@ -76,11 +80,13 @@ void* allocate_block(std::size_t size) {
   if (size_class >= class_count) {
     return allocate_from_heap(size);
   }
-  FreeBlock*& list = free_lists.lists[size_class];
-  if (FreeBlock* block = list) [[likely]] {
-    list = block->next;
+  FreeLists& mine = free_lists;
+  if (FreeBlock* block = mine.lists[size_class]) [[likely]] {
+    mine.lists[size_class] = block->next;
+    --mine.kept[size_class];
     return block;
   }
+  ++mine.taken[size_class];
   return allocate_from_heap(size_class * granule);
 }
 
@@ -98,6 +104,11 @@ void free_block(void* block, std::size_t size) noexcept {
     }
     register_cleanup();
   }
+  if (mine.kept[size_class] >= mine.taken[size_class]) [[unlikely]] {
+    std::free(block);
+    return;
+  }
+  ++mine.kept[size_class];
   auto* free = static_cast<FreeBlock*>(block);
   free->next = mine.lists[size_class];
   mine.lists[size_class] = free;

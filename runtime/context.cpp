@@ -23,11 +23,14 @@ auto position(const Variables& variables, std::uint64_t key) {
 }  // namespace
 
 // O(n) to set a variable, constant to copy: programs have few variables and many tasks.
-class ContextState {
+class ContextState : public ContextHead {
  public:
-  std::uint32_t references = 1;
-  std::shared_ptr<const Variables> variables = std::make_shared<Variables>();
+  std::shared_ptr<const Variables> variables;  // null while there are none
 };
+
+namespace {
+ContextState& full(ContextHead* head) noexcept { return *static_cast<ContextState*>(head); }
+}  // namespace
 
 ContextValue::~ContextValue() = default;
 
@@ -55,20 +58,20 @@ Context& current_context() noexcept {
 }
 
 const ContextValue* ContextAccess::find(const Context& context, std::uint64_t key) noexcept {
-  if (context.state_ == nullptr) {
+  if (empty(context)) {
     return nullptr;
   }
-  const Variables& variables = *context.state_->variables;
+  const Variables& variables = *full(context.state_).variables;
   const auto at = position(variables, key);
   return at != variables.end() && at->key == key ? at->value.get() : nullptr;
 }
 
 std::shared_ptr<const ContextValue> ContextAccess::get_shared(const Context& context,
                                                               std::uint64_t key) noexcept {
-  if (context.state_ == nullptr) {
+  if (empty(context)) {
     return nullptr;
   }
-  const Variables& variables = *context.state_->variables;
+  const Variables& variables = *full(context.state_).variables;
   const auto at = position(variables, key);
   return at != variables.end() && at->key == key ? at->value : nullptr;
 }
@@ -76,7 +79,9 @@ std::shared_ptr<const ContextValue> ContextAccess::get_shared(const Context& con
 void ContextAccess::set(const Context& context, std::uint64_t key,
                         std::shared_ptr<const ContextValue> value) {
   context.ensure_state();
-  auto changed = std::make_shared<Variables>(*context.state_->variables);
+  ContextState& state = full(context.state_);
+  auto changed =
+      state.count == 0 ? std::make_shared<Variables>() : std::make_shared<Variables>(*state.variables);
   const auto at = changed->begin() + (position(*changed, key) - changed->cbegin());
   const bool present = at != changed->end() && at->key == key;
   if (value == nullptr) {
@@ -88,7 +93,8 @@ void ContextAccess::set(const Context& context, std::uint64_t key,
   } else {
     changed->insert(at, Variable{key, std::move(value)});
   }
-  context.state_->variables = std::move(changed);
+  state.count = static_cast<std::uint32_t>(changed->size());
+  state.variables = std::move(changed);
 }
 
 }  // namespace detail
@@ -102,7 +108,7 @@ Context::Context(const Context& other) {
 
 void Context::release() noexcept {
   if (--state_->references == 0) {
-    delete state_;
+    delete &detail::full(state_);
   }
   state_ = nullptr;
 }
@@ -115,28 +121,30 @@ void Context::ensure_state() const {
 
 Context Context::copy() const {
   Context result;
-  if (state_ != nullptr) {
+  if (!detail::ContextAccess::empty(*this)) {
     result.ensure_state();
-    result.state_->variables = state_->variables;
+    result.state_->count = state_->count;
+    detail::full(result.state_).variables = detail::full(state_).variables;
   }
   return result;
 }
 
 Context Context::cross_thread_copy() const {
   Context result;
-  if (state_ != nullptr) {
+  if (!detail::ContextAccess::empty(*this)) {
     result.ensure_state();
     auto cloned = std::make_shared<detail::Variables>();
-    cloned->reserve(state_->variables->size());
-    for (const detail::Variable& variable : *state_->variables) {
+    cloned->reserve(state_->count);
+    for (const detail::Variable& variable : *detail::full(state_).variables) {
       cloned->push_back({variable.key, variable.value->clone()});
     }
-    result.state_->variables = std::move(cloned);
+    result.state_->count = state_->count;
+    detail::full(result.state_).variables = std::move(cloned);
   }
   return result;
 }
 
-std::size_t Context::size() const noexcept { return state_ == nullptr ? 0 : state_->variables->size(); }
+std::size_t Context::size() const noexcept { return state_ == nullptr ? 0 : state_->count; }
 
 Context copy_context() {
   const Context* current = detail::current_context_slot();

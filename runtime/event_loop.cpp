@@ -159,9 +159,10 @@ void EventLoop::run() {
 }
 
 // With work ready, nothing posted and nothing registered, polling would find nothing: a chain of callbacks
-// costs no look at the system. Signals are looked at by prepare().
+// costs no look at the system.
 bool EventLoop::poll_is_needless() const noexcept {
-  return !ready_.empty() && !inbox_->has_posts() && signals_ == nullptr && backend_->backend.is_idle();
+  return !ready_.empty() && !inbox_->has_posts() && (signals_ == nullptr || !signals_->has_pending()) &&
+         backend_->backend.is_idle();
 }
 
 // What the batch schedules is for the next turn.
@@ -176,7 +177,7 @@ void EventLoop::run_batch(std::size_t count) {
         } else {
           item.function(item, detail::ReadyAction::run);
         }
-        if (!detail::ContextAccess::empty(callback_context_)) [[unlikely]] {
+        if (!detail::ContextAccess::is_fresh(callback_context_)) [[unlikely]] {
           callback_context_ = Context();
         }
       } while (count != 0);
@@ -301,7 +302,14 @@ void EventLoop::close() {
   timers_->clear();
   drop_callbacks();
   if (std::shared_ptr<Executor> executor = std::move(default_executor_)) {
-    executor->shutdown(false);
+    try {
+      executor->shutdown(false);
+    } catch (...) {
+      ExceptionContext context;
+      context.message = "close: the default executor's shutdown failed";
+      context.exception = std::current_exception();
+      call_exception_handler(context);
+    }
   }
   backend_->backend.close_all();
   closed_at_ = backend_->backend.now();

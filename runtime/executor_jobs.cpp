@@ -26,54 +26,89 @@ template <class B>
 constexpr bool runs_jobs_in_threads = !requires(B& backend) { backend.draw(1); };
 constexpr bool has_threads = runs_jobs_in_threads<Backend>;
 
+struct PendingJob;
+
+// Where a job that comes back finds the loop's side; looked at on the loop's thread only.
+struct JobLink {
+  PendingJob* pending;
+};
+
 // The loop's side of a job under way: owns its future, on the loop's thread.
 struct PendingJob : LoopResource {
   PendingJob(EventLoop& loop, Ref<FutureBase> result)
       : LoopResource(loop, [](LoopResource& self) noexcept { delete static_cast<PendingJob*>(&self); }),
-        future(std::move(result)) {}
+        future(std::move(result)),
+        link(std::make_shared<JobLink>(JobLink{this})) {}
+  ~PendingJob() { link->pending = nullptr; }
   Ref<FutureBase> future;
+  std::shared_ptr<JobLink> link;
 };
 
-// Travels to the executor and back. Destroyed by the loop, or by the executor when the loop is closed.
+// The job has been run, or will not be: ends the loop's side.
+void finish_job(ExecutorJob& job, const JobLink& link, bool was_run) {
+  if (link.pending == nullptr) {
+    return;
+  }
+  const std::unique_ptr<PendingJob> owned(link.pending);
+  if (owned->future->done()) {
+    return;
+  }
+  if (was_run) {
+    job.deliver(*owned->future);
+  } else {
+    owned->future->cancel("the executor dropped the job");
+  }
+}
+
+// Travels to the executor and back. What it holds is destroyed by the loop, or by the executor when the loop
+// is closed.
 class JobTicket {
  public:
-  JobTicket(std::shared_ptr<ExecutorJob> job, PendingJob* pending, LoopRemote remote) noexcept
-      : job_(std::move(job)), pending_(pending), remote_(std::move(remote)) {}
+  JobTicket(std::shared_ptr<ExecutorJob> job, std::shared_ptr<JobLink> link, LoopRemote remote) noexcept
+      : job_(std::move(job)), link_(std::move(link)), remote_(std::move(remote)) {}
+  JobTicket(JobTicket&&) noexcept = default;
+  JobTicket& operator=(JobTicket&&) = delete;
+  ~JobTicket() {
+    if (job_ != nullptr) {
+      go_back(false);  // the executor dropped it
+    }
+  }
 
   void operator()() {
-    if (!job_->abandoned.load(std::memory_order_relaxed)) {
+    const bool wanted = !job_->abandoned.load(std::memory_order_relaxed);
+    if (wanted) {
       job_->run();
     }
+    go_back(wanted);
+  }
+
+ private:
+  void go_back(bool was_run) noexcept {
     try {
-      remote_.post([job = std::move(job_), pending = pending_] { deliver(*job, pending); });
-    } catch (const RuntimeError&) {
+      remote_.post(
+          [job = std::move(job_), link = std::move(link_), was_run] { finish_job(*job, *link, was_run); });
+    } catch (...) {
       // The loop is closed; the job ends here.
     }
   }
 
-  static void deliver(ExecutorJob& job, PendingJob* pending) {
-    const std::unique_ptr<PendingJob> owned(pending);
-    if (!pending->future->done() && !job.abandoned.load(std::memory_order_relaxed)) {
-      job.deliver(*pending->future);
-    }
-  }
-
- private:
   std::shared_ptr<ExecutorJob> job_;
-  PendingJob* pending_;
+  std::shared_ptr<JobLink> link_;
   LoopRemote remote_;
 };
 
 template <class B>
-void run_on_loop(EventLoop& loop, B& backend, const std::shared_ptr<ExecutorJob>& job, PendingJob* pending) {
+void run_on_loop(EventLoop& loop, B& backend, const std::shared_ptr<ExecutorJob>& job,
+                 const std::shared_ptr<JobLink>& link) {
   if constexpr (!runs_jobs_in_threads<B>) {
     const auto delay = std::chrono::microseconds(1 + backend.draw(1000));
     // In nobody's context, as on a thread.
-    LoopAccess::call_at_plain(loop, loop.time() + delay, [job, pending] {
-      if (!job->abandoned.load(std::memory_order_relaxed)) {
+    LoopAccess::call_at_plain(loop, loop.time() + delay, [job, link] {
+      const bool wanted = !job->abandoned.load(std::memory_order_relaxed);
+      if (wanted) {
         job->run();
       }
-      JobTicket::deliver(*job, pending);
+      finish_job(*job, *link, wanted);
     });
   }
 }
@@ -105,13 +140,13 @@ void EventLoop::submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJ
       },
       {});
   if constexpr (detail::has_threads) {
-    executor->submit(detail::JobTicket(std::move(shared), pending.get(), remote()));
+    executor->submit(detail::JobTicket(std::move(shared), pending->link, remote()));
   } else {
     ++jobs_on_loop_;
     future->add_callback([this] { --jobs_on_loop_; }, {});
-    detail::run_on_loop(*this, backend_->backend, shared, pending.get());
+    detail::run_on_loop(*this, backend_->backend, shared, pending->link);
   }
-  static_cast<void>(pending.release());  // deliver() or close() deletes it
+  static_cast<void>(pending.release());  // finish_job() or close() deletes it
 }
 
 void EventLoop::set_default_executor(std::shared_ptr<Executor> executor) {
@@ -125,7 +160,8 @@ void EventLoop::set_default_executor(std::shared_ptr<Executor> executor) {
 // The waiting is done by a thread of its own: the executor's threads may all be busy with what is waited for.
 Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
   default_executor_shut_down_ = true;
-  if (default_executor_ == nullptr) {
+  const std::shared_ptr<Executor> executor = default_executor_;  // another may be set meanwhile
+  if (executor == nullptr) {
     co_return;
   }
   Future<void> finished(*this);
@@ -148,7 +184,7 @@ Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
   if constexpr (detail::has_threads) {
     auto link = std::make_shared<detail::FutureLink>(detail::FutureLink{finished.base().get(), remote()});
     finished.add_done_callback([end = detail::LinkEnd(link)] {});
-    std::thread([executor = default_executor_, link] {
+    std::thread([executor, link] {
       executor->shutdown(true);
       try {
         link->remote.post([link] {
@@ -165,13 +201,13 @@ Coro<void> EventLoop::shutdown_default_executor(Duration timeout) {
     while (jobs_on_loop_ != 0 && !timed_out) {
       co_await sleep(std::chrono::milliseconds(1));
     }
-    default_executor_->shutdown(true);
+    executor->shutdown(true);
   }
   limit.timer.cancel();
   if (timed_out) {
     detail::log(LogLevel::warning,
                 "The default executor did not finish joining its threads within the timeout");
-    default_executor_->shutdown(false);
+    executor->shutdown(false);
   }
 }
 

@@ -43,7 +43,7 @@ void DoneCallback::run(ReadyItem& item, ReadyAction action) {
     LoopAccess::debugging(freed.self->keep->get_loop()).running =
         "done callback " + describe_callback(freed.self->callback, {});
   }
-  if (ContextAccess::empty(freed.self->context)) {
+  if (ContextAccess::is_fresh(freed.self->context)) {
     freed.self->callback();
     return;
   }

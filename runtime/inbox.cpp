@@ -131,7 +131,7 @@ void run_posted(ReadyItem& item, ReadyAction action) {
   if (EventLoop* const loop = running_loop_slot(); loop != nullptr && loop->get_debug()) {
     LoopAccess::debugging(*loop).running = "posted callback " + describe_callback(callback, {});
   }
-  if (ContextAccess::empty(context)) {
+  if (ContextAccess::is_fresh(context)) {
     callback();
     return;
   }

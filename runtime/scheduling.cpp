@@ -28,7 +28,7 @@ Context context_for(const CallOptions& options) {
 }
 
 void call_in(Context& context, Callback& callback) {
-  if (ContextAccess::empty(context)) {
+  if (ContextAccess::is_fresh(context)) {
     callback();
     return;
   }

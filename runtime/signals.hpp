@@ -26,8 +26,9 @@ struct SignalState {
   void leave() noexcept;
 
   // Queues the callbacks of the signals that came since the last call.
+  bool has_pending() const noexcept { return pending.load(std::memory_order_relaxed) != 0; }
   void queue_pending(ReadyQueue& ready) {
-    if (pending.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    if (has_pending()) [[unlikely]] {
       queue_slowly(ready);
     }
   }

@@ -103,12 +103,14 @@ void TaskBase::step() noexcept {
   waiting_for_ = nullptr;
   innermost_ = nullptr;
   TaskBase* const outer = std::exchange(loop_->current_task_, this);
-  loop_->await_budget_ = detail::LoopAccess::first_await_budget;
+  // A task that starts another eagerly goes on with what is left of its own.
+  const int outer_budget = std::exchange(loop_->await_budget_, detail::LoopAccess::first_await_budget);
   {
     const detail::ContextScope scope(context_);
     std::exchange(resume_point_, nullptr).resume();
   }
   loop_->current_task_ = outer;
+  loop_->await_budget_ = outer_budget;
   if (root_finished_) {
     finish();
   }
@@ -270,7 +272,8 @@ void EventLoop::start_task(TaskBase& task, const TaskOptions& options) {
     task.start(options);
     return;
   }
-  const Ref<TaskBase> made = task_factory_(*this, AnyCoro(Ref<TaskBase>(&task)), options);
+  const TaskFactory factory = task_factory_;  // it may replace itself
+  const Ref<TaskBase> made = factory(*this, AnyCoro(Ref<TaskBase>(&task)), options);
   if (made.get() != &task) {
     throw RuntimeError("create_task: the task factory returned another task than the one it was given");
   }

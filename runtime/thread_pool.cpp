@@ -24,9 +24,12 @@ Executor::~Executor() = default;
 struct ThreadPoolExecutor::State {
   std::mutex mutex;
   std::condition_variable work;
+  std::condition_variable ended;  // a thread did
   std::deque<Job> jobs;
   std::vector<std::thread> threads;
   std::size_t idle = 0;
+  std::size_t live = 0;     // threads that have not ended
+  std::size_t started = 0;  // threads ever
   std::size_t max_workers = 0;
   bool stopping = false;
   bool waits_at_end = true;
@@ -39,6 +42,8 @@ struct ThreadPoolExecutor::State {
       work.wait(lock, [this] { return stopping || !jobs.empty(); });
       --idle;
       if (jobs.empty()) {
+        --live;
+        ended.notify_all();
         return;
       }
       Job job = std::move(jobs.front());
@@ -58,7 +63,14 @@ ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options) : state_(std::
   state_->name_prefix = options.thread_name_prefix;
 }
 
-ThreadPoolExecutor::~ThreadPoolExecutor() { shutdown(state_->waits_at_end); }
+ThreadPoolExecutor::~ThreadPoolExecutor() {
+  if (state_->waits_at_end) {
+    shutdown(true);
+  }
+  for (std::thread& thread : state_->threads) {
+    thread.detach();
+  }
+}
 
 void ThreadPoolExecutor::submit(Job job) {
   const std::lock_guard lock(state_->mutex);
@@ -66,14 +78,16 @@ void ThreadPoolExecutor::submit(Job job) {
     throw RuntimeError("ThreadPoolExecutor::submit: cannot schedule new jobs after shutdown");
   }
   state_->jobs.push_back(std::move(job));
-  if (state_->idle >= state_->jobs.size() || state_->threads.size() >= state_->max_workers) {
+  if (state_->idle >= state_->jobs.size() || state_->live >= state_->max_workers) {
     state_->work.notify_one();
     return;
   }
   try {
     state_->threads.emplace_back([state = state_] { state->run_worker(); });
+    ++state_->live;
+    ++state_->started;
   } catch (...) {
-    if (state_->threads.empty()) {
+    if (state_->live == 0) {
       state_->jobs.pop_back();
       throw;
     }
@@ -81,12 +95,12 @@ void ThreadPoolExecutor::submit(Job job) {
   }
 #if defined(__linux__)
   // The kernel keeps 15 bytes of a name.
-  const std::string name =
-      (state_->name_prefix + "_" + std::to_string(state_->threads.size() - 1)).substr(0, 15);
+  const std::string name = (state_->name_prefix + "_" + std::to_string(state_->started - 1)).substr(0, 15);
   pthread_setname_np(state_->threads.back().native_handle(), name.c_str());
 #endif
 }
 
+// Whoever waits joins the threads that nobody joins yet, and then waits for those that somebody else does.
 void ThreadPoolExecutor::shutdown(bool wait, bool cancel_queued) {
   std::deque<Job> dropped;
   std::vector<std::thread> threads;
@@ -97,21 +111,24 @@ void ThreadPoolExecutor::shutdown(bool wait, bool cancel_queued) {
     if (cancel_queued) {
       dropped.swap(state_->jobs);
     }
-    threads.swap(state_->threads);
+    if (wait) {
+      threads.swap(state_->threads);
+    }
     state_->work.notify_all();
   }
-  for (std::thread& thread : threads) {
-    if (wait) {
-      thread.join();
-    } else {
-      thread.detach();
-    }
+  if (!wait) {
+    return;
   }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  std::unique_lock lock(state_->mutex);
+  state_->ended.wait(lock, [this] { return state_->live == 0; });
 }
 
 std::size_t ThreadPoolExecutor::worker_count() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->threads.size();
+  return state_->started;
 }
 
 }  // namespace weir::inline WEIR_ABI

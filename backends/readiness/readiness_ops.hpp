@@ -125,6 +125,7 @@ void ReadinessBackend<Poller>::cancel(Op& op) noexcept {
     return;
   }
   BackendHandle& handle = *op.handle;
+  assert(handle.reader == &op || handle.writer == &op);
   (handle.reader == &op ? handle.reader : handle.writer) = nullptr;
   answer_later(handle, op, -ECANCELED);
 }

@@ -243,7 +243,8 @@ void ReadinessBackend<Poller>::run_read_stream(BackendHandle& handle, ReadStream
       return;
     }
     if (buffer.empty()) {
-      handle.stalled = true;  // the owner gave up: nothing more until there is news or it starts anew
+      // The owner gave up: nothing more until there is news or it starts anew, which it may just have done.
+      handle.stalled = !handle.queued;
       return;
     }
   } else {

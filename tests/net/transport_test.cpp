@@ -316,6 +316,24 @@ WEIR_TEST("TRAN-026 set_protocol inside get_buffer") {
   w.protocol->transport.reset();
 }
 
+WEIR_TEST("TRAN-026 set_protocol inside get_buffer, with more than one read and the end to come") {
+  for (const std::size_t size : {std::size_t{5}, std::size_t{200'000}}) {
+    auto w = co_await wire(loop, make_ref<BufferedRecorder>());
+    auto next = make_ref<Recorder>();
+    w.protocol->on_get_buffer = [&]() -> std::span<std::byte> {
+      w.transport->set_protocol(next);
+      return w.protocol->memory;
+    };
+    auto sending = start_sending(loop, w.peer, pattern(size));
+    co_await sending;
+    w.peer.shutdown_write();
+    co_await until([&] { return next->lost != 0; });
+    CHECK(next->received == pattern(size));
+    CHECK(next->count("eof") == 1);
+    w.protocol->transport.reset();
+  }
+}
+
 WEIR_TEST("TRAN-027 closing the transport inside data_received stops delivery") {
   for (const bool abort : {false, true}) {
     auto w = co_await wire(loop);
@@ -370,4 +388,68 @@ WEIR_TEST("TRAN-029 a transport keeps itself and its protocol until connection_l
   co_await until([&] { return log.size() >= 2; });
   CHECK(log == std::vector<std::string>{"made", "lost", "destroyed"});
   CHECK(co_await read_all(loop, more.far) == "");
+}
+
+namespace {
+
+// Held by a connection's context: what it does when it goes.
+struct AtEnd {
+  std::function<void()> act;
+  ~AtEnd() { act(); }
+};
+const ContextVar<std::shared_ptr<AtEnd>> held_by_connection("held_by_connection");
+
+// Sets a variable in the context of its connection.
+class Holder final : public Protocol {
+ public:
+  explicit Holder(std::shared_ptr<AtEnd> held) : held_(std::move(held)) {}
+  void connection_made(Ref<Transport>) override { held_by_connection.set(std::move(held_)); }
+  void data_received(std::span<const std::byte>) override {}
+  void connection_lost(std::exception_ptr) override {}
+
+ private:
+  std::shared_ptr<AtEnd> held_;
+};
+
+}  // namespace
+
+WEIR_TEST("LIFE-001 the last reference to a closed server goes with its last connection's context") {
+  Ref<Server> server;
+  bool gone = false;
+  auto held = std::make_shared<AtEnd>();
+  held->act = [&] {
+    server.reset();
+    gone = true;
+  };
+  const ServerOptions options{.host = "127.0.0.1", .port = 0};
+  server = co_await loop.create_server([&] { return make_ref<Holder>(std::move(held)); }, options);
+  Socket client = Socket::open(AddressFamily::inet);
+  co_await loop.sock_connect(client, server->sockets().front().local_address());
+  co_await until([&] { return held == nullptr; });
+  server->close();
+  client.close();
+  co_await until([&] { return gone; });
+  CHECK(server == nullptr);
+}
+
+WEIR_TEST("SOCK-015 a transport is refused on a socket with a pending operation, which goes on") {
+  auto [near, far] = Socket::pair();
+  const auto receive = [](EventLoop& on, Socket& from) -> Coro<Bytes> { co_return co_await on.sock_recv(from, 16); };
+  Task<Bytes> receiving = loop.create_task(receive(loop, near));
+  co_await sleep(std::chrono::milliseconds(1));
+  const ConnectionOptions options{.sock = &near};
+  bool refused = false;
+  try {
+    co_await loop.create_connection([] { return make_ref<Recorder>(); }, options);
+  } catch (const RuntimeError&) {
+    refused = true;
+  }
+  CHECK(refused);
+  bool ended = false;
+  try {
+    co_await receiving;  // the refused call has closed the socket that it was given
+  } catch (const std::system_error&) {
+    ended = true;
+  }
+  CHECK(ended);
 }

@@ -513,3 +513,16 @@ TEST_CASE("AGEN-005 tasks are cancelled before generators are closed") {
   }(owned));
   CHECK(owned.lines == Lines{"task destroyed", "main's closing", "main's closed", "main's destroyed"});
 }
+
+TEST_CASE("AGEN-001 a generator that has ended may outlive its loop") {
+  const auto numbers = []() -> AsyncGenerator<int> { co_yield 1; };
+  AsyncGenerator<int> kept = numbers();
+  const auto drain_it = [](AsyncGenerator<int>& from) -> Coro<int> {
+    int sum = 0;
+    while (auto item = co_await from.next()) {
+      sum += *item;
+    }
+    co_return sum;
+  };
+  CHECK(run(drain_it(kept)) == 1);
+}

@@ -423,3 +423,20 @@ TEST_CASE("CTX-008 a context given to run is used for that run alone") {
   CHECK(runner.run(read_var()) == 0);
   runner.close();
 }
+
+WEIR_TEST("CTX-002 a context without variables that is given is the one the code runs in") {
+  static const ContextVar<int> number("number", 0);
+  const Context given;
+  loop.call_soon([] { number.set(1); }, {.context = &given});
+  co_await sleep(std::chrono::milliseconds(1));
+  CHECK(number.get_in(given) == 1);
+  CHECK(number.get() == 0);
+  Future<void> done;
+  done.add_done_callback([] { number.set(number.get() + 1); }, {.context = &given});
+  done.set_result();
+  co_await sleep(std::chrono::milliseconds(1));
+  CHECK(number.get_in(given) == 2);
+  loop.call_later(std::chrono::microseconds(1), [] { number.set(number.get() + 1); }, {.context = &given});
+  co_await sleep(std::chrono::milliseconds(1));
+  CHECK(number.get_in(given) == 3);
+}

@@ -355,3 +355,17 @@ WEIR_TEST("TASK-023 ensure_future with another loop than the future's is refused
   CHECK_FALSE(future.done());
   co_await task;
 }
+
+TEST_CASE_FIXTURE(LoopFixture, "TASK-017 a factory may replace itself while it runs") {
+  const std::string text(100, 'x');
+  std::string seen;
+  loop.set_task_factory([&seen, text](EventLoop& on, AnyCoro coro, const TaskOptions& options) {
+    on.set_task_factory({});
+    seen = text;
+    return std::move(coro).create_task(options);
+  });
+  const auto body = []() -> Coro<int> { co_return 4; };
+  CHECK(loop.run_until_complete(body()) == 4);
+  CHECK(seen == text);
+  CHECK(!loop.get_task_factory());
+}

@@ -118,3 +118,47 @@ TEST_CASE("EXEC-004 thread pool: shutdown waits for the queued jobs, or drops th
   }
   CHECK(probe.use_count() == 1);
 }
+
+TEST_CASE("EXEC-004 thread pool: who waits after a shutdown without waiting waits for the jobs all the same") {
+  ThreadPoolExecutor pool({.max_workers = 2});
+  std::promise<void> let_go;
+  std::atomic<bool> ended = false;
+  pool.submit([&, gate = let_go.get_future()]() mutable {
+    gate.wait();
+    ended = true;
+  });
+  pool.shutdown(false);
+  let_go.set_value();
+  pool.shutdown(true);
+  CHECK(ended);
+  CHECK(pool.worker_count() == 1);
+}
+
+TEST_CASE_FIXTURE(LoopFixture, "EXEC-002 a job that its executor drops cancels its future") {
+  if (!has("real_clock")) {
+    return;  // under sim no executor gets a job
+  }
+  ThreadPoolExecutor pool({.max_workers = 1});
+  std::promise<void> let_go;
+  auto first = loop.run_in_executor(&pool, [&] { let_go.get_future().wait(); });
+  auto dropped = loop.run_in_executor(&pool, [] { return 1; });
+  pool.shutdown(false, true);
+  let_go.set_value();
+  loop.run_until_complete(first);
+  CHECK_THROWS_AS(loop.run_until_complete(dropped), CancelledError);
+}
+
+TEST_CASE("LOOP-016 a default executor whose shutdown throws is reported, and the loop is closed") {
+  class Stubborn final : public Executor {
+   public:
+    void submit(Job) override {}
+    void shutdown(bool, bool) override { throw std::runtime_error("no"); }
+  };
+  Env env;
+  EventLoop loop;
+  env.watch(loop);
+  loop.set_default_executor(std::make_shared<Stubborn>());
+  loop.close();
+  CHECK(loop.is_closed());
+  env.expect_report("shutdown failed");
+}

@@ -6,6 +6,7 @@ import pathlib
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -40,6 +41,25 @@ class Relay(unittest.TestCase):
                 text = b'%d' % number
                 self.assertEqual(connection.recv(len(text), socket.MSG_WAITALL), text)
                 connection.close()
+
+    def test_a_reset_is_not_passed_on_as_an_end(self):
+        got = []
+
+        def serve(connection):
+            try:
+                got.append(read_all(connection))
+            except ConnectionResetError:
+                got.append('reset')
+            ended.set()
+
+        ended = threading.Event()
+        with listener(serve) as target, Server('relay', LISTEN, target) as relay:
+            connection = relay.connect()
+            connection.sendall(b'half of it')
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            connection.close()
+            self.assertTrue(ended.wait(LIMIT))
+        self.assertEqual(got, ['reset'])
 
     @unittest.skipUnless(shutil.which('curl'), 'curl')
     def test_a_download_by_curl(self):

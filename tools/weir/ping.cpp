@@ -35,6 +35,8 @@ class Pinger;
 class Pinging {
  public:
   Pinging(weir::EventLoop& event_loop, const PingPlan& plan);
+  Pinging(const Pinging&) = delete;
+  ~Pinging() { silence_.cancel(); }
 
   // The message of the next round trip, or nothing when all have begun. Messages differ, so that an answer
   // that belongs to another round trip, or that is shifted, is noticed.

@@ -14,6 +14,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 
@@ -65,6 +66,8 @@ class Leg final : public weir::Protocol {
       transport_->abort();
     }
   }
+  // Ends it so that the other side does not take what it got for all there is.
+  void reset();
 
  private:
   void link_to_client();
@@ -141,10 +144,26 @@ void Leg::connection_lost(std::exception_ptr error) {
   }
   if (const Ref<Leg> other = std::exchange(other_, nullptr)) {
     other->other_.reset();
-    if (!finished_) {
+    if (error) {
+      other->reset();
+    } else if (!finished_) {
       other->abort();
     }
   }
+}
+
+void Leg::reset() {
+  if (transport_ == nullptr) {
+    return;
+  }
+  if (const auto socket = transport_->get_extra_info<weir::extra::socket>()) {
+    try {
+      socket->set_linger_abort();
+    } catch (const std::system_error&) {
+      // It is gone already.
+    }
+  }
+  abort();
 }
 
 void Leg::report(const std::exception_ptr& error) const {

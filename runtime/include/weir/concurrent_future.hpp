@@ -115,7 +115,7 @@ class ConcurrentFuture {
       return *state_->value;
     }
   }
-  // The same, moving the value out.
+  // The same, moving the value out: the last access to it through any copy of the handle.
   T get() && {
     state_->wait();
     state_->throw_unless_value();

@@ -40,6 +40,12 @@ class TypedContextValue final : public ContextValue {
 };
 
 class ContextState;  // the variables of one context
+
+// What the hot path looks at: how many there are.
+struct ContextHead {
+  std::uint32_t references = 1;
+  std::uint32_t count = 0;
+};
 struct ContextAccess;
 WEIR_API std::uint64_t new_context_key() noexcept;
 
@@ -71,7 +77,8 @@ class WEIR_API Context {
   Context cross_thread_copy() const;
   // The number of variables set in it.
   std::size_t size() const noexcept;
-  // Calls `f` with this context as the current one (Context.run()): what f sets stays in it.
+  // Calls `f` with this context as the current one (Context.run()): what f sets stays in it. Unlike Python's,
+  // it may be entered while it is entered already.
   template <class F>
   decltype(auto) run(F&& f);
 
@@ -87,7 +94,7 @@ class WEIR_API Context {
   void release() noexcept;
   void ensure_state() const;
 
-  mutable detail::ContextState* state_ = nullptr;  // made when it is first needed, so that copies share it
+  mutable detail::ContextHead* state_ = nullptr;  // made when it is first needed, so that copies share it
 };
 
 // An independent copy of the current context of this thread (contextvars.copy_context()).
@@ -106,7 +113,12 @@ inline Context*& current_context_slot() noexcept { return current_context_pointe
 WEIR_API Context& current_context() noexcept;
 
 struct WEIR_API ContextAccess {
-  static bool empty(const Context& context) noexcept { return context.state_ == nullptr; }
+  // Has it no variable, so that a copy would be no different from a new context?
+  static bool empty(const Context& context) noexcept {
+    return context.state_ == nullptr || context.state_->count == 0;
+  }
+  // Has nobody else a handle of its variables, because there is nothing to have one of?
+  static bool is_fresh(const Context& context) noexcept { return context.state_ == nullptr; }
   static const ContextValue* find(const Context& context, std::uint64_t key) noexcept;
   static void set(const Context& context, std::uint64_t key, std::shared_ptr<const ContextValue> value);
   static std::shared_ptr<const ContextValue> get_shared(const Context& context, std::uint64_t key) noexcept;
@@ -197,7 +209,7 @@ class ContextVar {
     return token;
   }
   // Puts back what a set() replaced. Throws std::invalid_argument when the token is another variable's or was
-  // used before.
+  // used before. It is put back in the context that is current now, be it another than that of the set().
   void reset(Token token) const {
     if (token.variable_ != this) {
       throw std::invalid_argument(

@@ -101,7 +101,8 @@ class WEIR_API EventLoop {
     }
   }
   // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown
-  // by a callback passes through.
+  // by a scheduled callback passes through; by a coroutine, a protocol or a watcher it is an exception like
+  // others.
   void run_forever();
   // Makes the run call return after the current batch of callbacks; before a run call, makes that run one
   // turn (stop).
@@ -151,9 +152,10 @@ class WEIR_API EventLoop {
     }
     return Handle(anchor_, number_, push_callable(std::forward<F>(callback)));
   }
-  // The same from any thread: wakes the loop if it sleeps (call_soon_threadsafe). From the loop's own thread
-  // it goes straight to the ready queue. Throws RuntimeError when the loop is closed, also when it races with
-  // close(). The loop object must exist: use remote() where it may not.
+  // The same from any thread: wakes the loop if it sleeps (call_soon_threadsafe). While the loop runs, a call
+  // from its own thread goes straight to the ready queue, in order with call_soon. Throws RuntimeError when
+  // the loop is closed, also when it races with close(). The loop object must exist: use remote() where it
+  // may not.
   template <detail::Callable F>
   void call_soon_threadsafe(F&& callback, CallOptions options = {}) {
     detail::check_not_empty(callback, "call_soon_threadsafe");

@@ -41,7 +41,7 @@ struct ThreadPoolOptions {
 class WEIR_API ThreadPoolExecutor final : public Executor {
  public:
   explicit ThreadPoolExecutor(ThreadPoolOptions options = {});
-  // Waits for its jobs.
+  // Waits for its jobs, unless shutdown() was told not to (as EventLoop::close() tells its default executor).
   ~ThreadPoolExecutor() override;
 
   void submit(Job job) override;

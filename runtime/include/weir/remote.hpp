@@ -16,9 +16,9 @@ class Inbox;
 // A copyable, thread-safe handle of a loop that outlives it. Made by EventLoop::remote().
 class WEIR_API LoopRemote {
  public:
-  // As EventLoop::call_soon_threadsafe. Throws RuntimeError when the loop is closed, also when it races with
-  // close(); the callback is then destroyed here. A callback accepted before close() and not run by then is
-  // destroyed by close().
+  // As EventLoop::call_soon_threadsafe, but from every thread in order with that thread's other posts only.
+  // Throws RuntimeError when the loop is closed, also when it races with close(); the callback is then
+  // destroyed here. A callback accepted before close() and not run by then is destroyed by close().
   template <detail::Callable F>
   void post(F&& callback, CallOptions options = {}) const {
     detail::check_not_empty(callback, "post");

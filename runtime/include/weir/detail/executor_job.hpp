@@ -53,7 +53,12 @@ class TypedExecutorJob final : public ExecutorJob {
       future.set_exception(std::move(exception_));
       return;
     }
-    stored_result<Result>(future) = std::move(value_);
+    try {
+      stored_result<Result>(future).emplace(std::move(*value_));
+    } catch (...) {
+      future.set_exception(std::current_exception());
+      return;
+    }
     future.complete_value();
   }
 
