@@ -1,11 +1,12 @@
 // ThreadPoolExecutor by itself. Needs no loop, and is the same on every backend.
-#include <doctest/doctest.h>
+#include "tests/support/weir_test.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/executor.hpp>
 
 #include <atomic>
 #include <cstddef>
+#include <future>
 #include <latch>
 #include <memory>
 #include <mutex>
@@ -13,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-using weir::RuntimeError;
-using weir::ThreadPoolExecutor;
+using namespace weir;
+using namespace weir::testing;
 
 TEST_CASE("EXEC-001 thread pool: threads start when work comes and none is idle") {
   ThreadPoolExecutor pool({.max_workers = 4});
