@@ -234,10 +234,9 @@ void EventLoop::run_forever() {
   } while (!stopping_);
 }
 
-void EventLoop::run_until_done(FutureBase& future) {
+Ref<FutureBase> EventLoop::run_until_done(Ref<FutureBase> future) {
   check_can_run("run_until_complete");
-  detail::check_same_loop(future, this, "run_until_complete");
-  const Ref<FutureBase> keep(&future);
+  detail::check_same_loop(*future, this, "run_until_complete");
   // When somebody else stops the iteration in which the future ends, its callback is left in the queue: it
   // must not stop a later run.
   const auto stop_own_run = [this, own = run_number_ + 1] {
@@ -245,17 +244,18 @@ void EventLoop::run_until_done(FutureBase& future) {
       stop();
     }
   };
-  const DoneCallbackToken token = future.add_callback(stop_own_run, {});
+  const DoneCallbackToken token = future->add_callback(stop_own_run, {});
   try {
     run_forever();
   } catch (...) {
-    future.remove_done_callback(token);
+    future->remove_done_callback(token);
     throw;
   }
-  future.remove_done_callback(token);
-  if (!future.done()) {
+  future->remove_done_callback(token);
+  if (!future->done()) {
     throw RuntimeError("run_until_complete: the event loop stopped before the future completed");
   }
+  return future;
 }
 
 TimePoint EventLoop::time() const noexcept {

@@ -60,7 +60,7 @@ void Runner::run_main(TaskBase& task) {
         throw KeyboardInterrupt();
       }
     });
-    loop_->run_until_done(task);
+    loop_->run_until_done(Ref<TaskBase>(&task));
     late_interrupt = watch.end();  // in the loop's last batch
   }
   if (late_interrupt) {

@@ -296,8 +296,12 @@ TEST_CASE_FIXTURE(LoopFixture, "LOOP-022 an idle loop uses no CPU") {
   }
   SUBCASE("without any timer") {
     std::thread other([&] {
-      std::this_thread::sleep_for(300ms);  // the stretch of idling that is measured
-      loop.call_soon_threadsafe([&] { loop.stop(); });
+      EventLoop clock;
+      clock.call_later(300ms, [&] {
+        loop.call_soon_threadsafe([&] { loop.stop(); });
+        clock.stop();
+      });
+      clock.run_forever();
     });
     idle();
     other.join();

@@ -72,33 +72,21 @@ class WEIR_API EventLoop {
   // --- Running and stopping
   // -------------------------------------------------------------------------------------------
 
-  // Runs until `coro` (as a task) or `future` is done; gives its value or rethrows its exception
-  // (run_until_complete). Throws RuntimeError when the loop is running or closed, when another loop runs in
-  // this thread, or when stop() came first; std::invalid_argument for a future of another loop.
+  // Runs until `coro` (as a task) or `future` is done; gives its value (an rvalue's is moved out) or rethrows
+  // its exception (run_until_complete). Throws RuntimeError when the loop is running or closed, another runs
+  // in this thread, or stop() came first; std::invalid_argument for a future of another loop.
   template <class T>
   T run_until_complete(Coro<T> coro, std::source_location where = std::source_location::current()) {
     check_can_run("run_until_complete");
     return run_until_complete(Future<T>(create_task(std::move(coro), {}, where)));
   }
-  // A future that the caller keeps keeps its value: this gives a copy.
   template <class T>
   T run_until_complete(const Future<T>& future) {
-    const Ref<FutureBase> state = future.base();
-    run_until_done(*state);
-    state->throw_unless_value();
-    if constexpr (!std::is_void_v<T>) {
-      return *detail::stored_result<T>(*state);
-    }
+    return detail::get_result<T, false>(*run_until_done(future.base()));
   }
-  // The value is moved out.
   template <class T>
   T run_until_complete(Future<T>&& future) {
-    const Ref<FutureBase> state = future.base();
-    run_until_done(*state);
-    state->throw_unless_value();
-    if constexpr (!std::is_void_v<T>) {
-      return std::move(*detail::stored_result<T>(*state));
-    }
+    return detail::get_result<T, true>(*run_until_done(future.base()));
   }
   // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown
   // by a scheduled callback passes through; by a coroutine, a protocol or a watcher it is an exception like
@@ -354,7 +342,7 @@ class WEIR_API EventLoop {
                           std::source_location where);
   void post(detail::Callback callback, CallOptions options);
   void start_task(TaskBase& task, const TaskOptions& options);
-  void run_until_done(FutureBase& future);
+  Ref<FutureBase> run_until_done(Ref<FutureBase> future);
   void check_open(const char* call) const;
   void check_can_run(const char* call) const;
   void check_thread(const char* call) const;

@@ -49,6 +49,19 @@ std::optional<StoredResult<T>>& stored_result(FutureBase& state) noexcept {
   return static_cast<ResultState<FutureBase, T>&>(state).value;
 }
 
+// The value, moved out or copied, or the exception thrown again.
+template <class T, bool moves>
+T get_result(FutureBase& state) {
+  state.throw_unless_value();
+  if constexpr (!std::is_void_v<T>) {
+    if constexpr (moves) {
+      return std::move(*stored_result<T>(state));
+    } else {
+      return *stored_result<T>(state);
+    }
+  }
+}
+
 template <class T, bool moves>
 class FutureAwaiter;
 
@@ -187,14 +200,7 @@ class FutureAwaiter : private CancelHook, private WaitNode {
     if (task_ != nullptr) {
       task_->throw_if_cancelled();
     }
-    state_->throw_unless_value();
-    if constexpr (!std::is_void_v<T>) {
-      if constexpr (moves) {
-        return std::move(*stored_result<T>(*state_));
-      } else {
-        return *stored_result<T>(*state_);
-      }
-    }
+    return get_result<T, moves>(*state_);
   }
 
  private:
