@@ -60,7 +60,7 @@ void AsyncGeneratorBase::enter_loop(EventLoop& loop) {
 }
 
 void AsyncGeneratorBase::leave_loop() noexcept {
-  if (loop_ == nullptr || (previous_ == nullptr && LoopAccess::first_generator(*loop_) != this)) {
+  if (loop_ == nullptr) {
     return;
   }
   (previous_ != nullptr ? previous_->next_ : LoopAccess::first_generator(*loop_)) = next_;
@@ -69,7 +69,7 @@ void AsyncGeneratorBase::leave_loop() noexcept {
   }
   previous_ = nullptr;
   next_ = nullptr;
-  loop_ = nullptr;  // which may be gone before the frame is
+  loop_ = nullptr;
 }
 
 namespace {
@@ -188,7 +188,6 @@ void EventLoop::forget_generators() noexcept {
   while (first_generator_ != nullptr) {
     detail::AsyncGeneratorBase& generator = *first_generator_;
     generator.leave_loop();
-    generator.loop_ = nullptr;
     if (generator.orphaned_) {
       generator.self_.destroy();
     }

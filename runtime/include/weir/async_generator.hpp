@@ -98,9 +98,8 @@ class WEIR_API AsyncGeneratorBase : public AwaitTransform {
   std::exception_ptr exception_;
   std::coroutine_handle<> self_;
   std::coroutine_handle<>* owner_ = nullptr;
-  EventLoop* loop_ =
-      nullptr;  // the one in whose list it is; null before its first iteration and once that is closed
-  Orphan* closer_ = nullptr;  // of the task that is to close it
+  EventLoop* loop_ = nullptr;  // the one in whose list it is; null while it is in none
+  Orphan* closer_ = nullptr;   // of the task that is to close it
   AsyncGeneratorBase* previous_ = nullptr;
   AsyncGeneratorBase* next_ = nullptr;
   bool started_ = false;
