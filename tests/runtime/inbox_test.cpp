@@ -4,7 +4,6 @@
 
 #include "backends/chosen.hpp"
 #include "runtime/inbox.hpp"
-#include "runtime/running.hpp"
 
 #include <weir/detail/ready_queue.hpp>
 
@@ -62,15 +61,12 @@ class MiniLoop {
 
  private:
   void run(ReadyAction action) {
-    detail::running_loop_slot() = &named_;
     while (!ready_.empty()) {
       ReadyItem item = ready_.pop();
       item.function(item, action);
     }
-    detail::running_loop_slot() = nullptr;
   }
 
-  EventLoop named_;  // what posted callbacks take for the running loop
   ReadyQueue ready_;
   std::unique_ptr<Backend> backend_ = std::make_unique<Backend>(ready_);
 
