@@ -434,7 +434,9 @@ WEIR_TEST("LIFE-001 the last reference to a closed server goes with its last con
 
 WEIR_TEST("SOCK-015 a transport is refused on a socket with a pending operation, which goes on") {
   auto [near, far] = Socket::pair();
-  const auto receive = [](EventLoop& on, Socket& from) -> Coro<Bytes> { co_return co_await on.sock_recv(from, 16); };
+  const auto receive = [](EventLoop& on, Socket& from) -> Coro<Bytes> {
+    co_return co_await on.sock_recv(from, 16);
+  };
   Task<Bytes> receiving = loop.create_task(receive(loop, near));
   co_await sleep(std::chrono::milliseconds(1));
   const ConnectionOptions options{.sock = &near};

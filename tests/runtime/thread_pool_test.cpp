@@ -120,7 +120,8 @@ TEST_CASE("EXEC-004 thread pool: shutdown waits for the queued jobs, or drops th
   CHECK(probe.use_count() == 1);
 }
 
-TEST_CASE("EXEC-004 thread pool: who waits after a shutdown without waiting waits for the jobs all the same") {
+TEST_CASE(
+    "EXEC-004 thread pool: who waits after a shutdown without waiting waits for the jobs all the same") {
   ThreadPoolExecutor pool({.max_workers = 2});
   std::promise<void> let_go;
   std::atomic<bool> ended = false;
@@ -140,8 +141,13 @@ TEST_CASE_FIXTURE(LoopFixture, "EXEC-002 a job that its executor drops cancels i
     return;  // under sim no executor gets a job
   }
   ThreadPoolExecutor pool({.max_workers = 1});
+  std::promise<void> begun;
   std::promise<void> let_go;
-  auto first = loop.run_in_executor(&pool, [&] { let_go.get_future().wait(); });
+  auto first = loop.run_in_executor(&pool, [&] {
+    begun.set_value();
+    let_go.get_future().wait();
+  });
+  begun.get_future().wait();
   auto dropped = loop.run_in_executor(&pool, [] { return 1; });
   pool.shutdown(false, true);
   let_go.set_value();
