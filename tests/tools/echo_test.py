@@ -4,7 +4,7 @@ import select
 import socket
 import unittest
 
-from program import LIMIT, SANITIZERS, Server, exchange, main, noise, read_all, run
+from program import LIMIT, SANITIZERS, Server, exchange, main, noise, read_all, receive, run
 
 APIS = ('protocol', 'buffered', 'sock')
 LISTEN = 'tcp://127.0.0.1:0'
@@ -28,7 +28,7 @@ class Echo(unittest.TestCase):
             with server.connect() as connection:
                 for size in (1, 10, 5000, 3):
                     connection.sendall(noise(size))
-                    self.assertEqual(connection.recv(size, socket.MSG_WAITALL), noise(size))
+                    self.assertEqual(receive(connection, size), noise(size))
 
     def test_half_close_is_answered_with_all_that_was_sent(self):
         for server in self.each_api():
@@ -44,7 +44,7 @@ class Echo(unittest.TestCase):
                 connection.sendall(b'%d' % number)
             for number, connection in enumerate(connections):
                 text = b'%d' % number
-                self.assertEqual(connection.recv(len(text), socket.MSG_WAITALL), text)
+                self.assertEqual(receive(connection, len(text)), text)
                 connection.close()
 
     def test_a_reset_disturbs_nobody(self):
@@ -56,7 +56,7 @@ class Echo(unittest.TestCase):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
                 connection.close()
                 other.sendall(b'still there')
-                self.assertEqual(other.recv(11, socket.MSG_WAITALL), b'still there')
+                self.assertEqual(receive(other, 11), b'still there')
             server.interrupt()
             self.assertEqual(server.end(), (130, '', ''))
 
@@ -85,7 +85,7 @@ class Echo(unittest.TestCase):
             with self.subTest(api), Server('echo', LISTEN, '--api', api, descriptors=20) as server:
                 connections = [server.connect() for _ in range(40)]
                 connections[0].sendall(b'first')
-                self.assertEqual(connections[0].recv(5, socket.MSG_WAITALL), b'first')
+                self.assertEqual(receive(connections[0], 5), b'first')
                 for connection in connections:
                     connection.close()
                 with server.connect() as connection:
@@ -99,12 +99,12 @@ class Echo(unittest.TestCase):
         for server in self.each_api('--once'):
             with server.connect() as connection:
                 connection.sendall(b'one')
-                self.assertEqual(connection.recv(3, socket.MSG_WAITALL), b'one')
+                self.assertEqual(receive(connection, 3), b'one')
                 # It listens no more, while the first connection is served.
                 with self.assertRaises(OSError):
                     server.connect().close()
                 connection.sendall(b'more')
-                self.assertEqual(connection.recv(4, socket.MSG_WAITALL), b'more')
+                self.assertEqual(receive(connection, 4), b'more')
             self.assertEqual(server.end(), (0, '', ''))
 
     def test_once_with_several_addresses_serves_one_connection(self):

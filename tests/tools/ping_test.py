@@ -9,7 +9,7 @@ import subprocess
 import threading
 import unittest
 
-from program import LIMIT, WEIR, Server, default_interrupt, listener, main, run
+from program import LIMIT, WEIR, Server, default_interrupt, listener, main, receive, run
 
 LISTEN = 'tcp://127.0.0.1:0'
 
@@ -54,8 +54,8 @@ class Ping(unittest.TestCase):
 
     def test_a_wrong_byte(self):
         def flip(connection):
-            connection.sendall(connection.recv(64, socket.MSG_WAITALL))
-            second = bytearray(connection.recv(64, socket.MSG_WAITALL))
+            connection.sendall(receive(connection, 64))
+            second = bytearray(receive(connection, 64))
             second[9] ^= 1
             connection.sendall(second)
             connection.recv(1)
@@ -63,16 +63,16 @@ class Ping(unittest.TestCase):
 
     def test_the_answer_to_another_round_trip(self):
         def repeat(connection):
-            first = connection.recv(64, socket.MSG_WAITALL)
+            first = receive(connection, 64)
             connection.sendall(first)
-            connection.recv(64, socket.MSG_WAITALL)
+            receive(connection, 64)
             connection.sendall(first)
             connection.recv(1)
         self.fails(repeat, r'connection 1 of 1: byte \d+ of round trip 2 came back wrong')
 
     def test_more_than_was_sent(self):
         def babble(connection):
-            connection.sendall(connection.recv(64, socket.MSG_WAITALL) + b'?')
+            connection.sendall(receive(connection, 64) + b'?')
             connection.recv(1)
         self.fails(babble, 'connection 1 of 1: more came back than was sent in round trip 1')
 

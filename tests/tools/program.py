@@ -99,6 +99,14 @@ def noise(size):
     return (block * (size // len(block) + 1))[:size]
 
 
+def receive(connection, size):
+    """Exactly `size` bytes, or fewer when the stream ends. MSG_WAITALL does not wait on a socket that has a time limit."""
+    data = bytearray()
+    while len(data) < size and (piece := connection.recv(size - len(data))):
+        data += piece
+    return bytes(data)
+
+
 def read_all(connection):
     pieces = []
     while piece := connection.recv(1 << 16):

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import unittest
 
-from program import LIMIT, Server, exchange, listener, main, noise, read_all
+from program import LIMIT, Server, exchange, listener, main, noise, read_all, receive
 
 LISTEN = 'tcp://127.0.0.1:0'
 
@@ -39,7 +39,7 @@ class Relay(unittest.TestCase):
                 connection.sendall(b'%d' % number)
             for number, connection in enumerate(connections):
                 text = b'%d' % number
-                self.assertEqual(connection.recv(len(text), socket.MSG_WAITALL), text)
+                self.assertEqual(receive(connection, len(text)), text)
                 connection.close()
 
     def test_a_reset_is_not_passed_on_as_an_end(self):

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from program import Server, main
+from program import Server, main, receive
 
 MESSAGES = 1000
 LISTEN = 'tcp://127.0.0.1:0'
@@ -56,10 +56,7 @@ class SystemCalls(unittest.TestCase):
                 for number in range(MESSAGES):
                     message = b'%064d' % number
                     connection.sendall(message)
-                    received = b''
-                    while len(received) < len(message):
-                        received += connection.recv(len(message) - len(received))
-                    self.assertEqual(received, message)
+                    self.assertEqual(receive(connection, len(message)), message)
         few = MESSAGES // 20
         # One wait, one receive and one send a message; the rest is starting, accepting and ending.
         for names in (WAITS, ('recvfrom', 'recv', 'read'), ('sendto', 'send', 'write')):
@@ -90,9 +87,7 @@ class SystemCalls(unittest.TestCase):
                     for connection in opened:
                         connection.sendall(message)
                     for connection in opened:
-                        received = b''
-                        while len(received) < len(message):
-                            received += connection.recv(len(message) - len(received))
+                        self.assertEqual(receive(connection, len(message)), message)
             finally:
                 for connection in opened:
                     connection.close()
