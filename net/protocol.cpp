@@ -1,6 +1,5 @@
 // The defaults of protocols: an event that nobody asked for is ignored, as in asyncio.
 #include <weir/net/protocol.hpp>
-#include <weir/net/transport.hpp>
 
 namespace weir::inline WEIR_ABI {
 
@@ -17,8 +16,5 @@ bool Protocol::eof_received() { return false; }
 BufferedProtocol::~BufferedProtocol() = default;
 void BufferedProtocol::connection_made(Ref<Transport>) {}
 bool BufferedProtocol::eof_received() { return false; }
-
-BaseTransport::~BaseTransport() = default;
-Transport::~Transport() = default;
 
 }  // namespace weir::inline WEIR_ABI

@@ -28,6 +28,9 @@ NotSupportedError::NotSupportedError(std::string_view call, std::string_view cap
                          std::string(capability) + "'"),
       capability_(capability) {}
 
+NotSupportedError::NotSupportedError(std::string_view call)
+    : std::runtime_error(std::string(call) + ": not supported by an object of this kind") {}
+
 ExceptionGroup::ExceptionGroup(const std::string& message, std::vector<std::exception_ptr> exceptions)
     : std::runtime_error(message + " (" + std::to_string(exceptions.size()) + " exceptions)"),
       exceptions_(std::move(exceptions)) {}

@@ -26,6 +26,7 @@ SKIP = re.compile(r'^weir-skip:[ ]*(\S*)[ ]*(.*)$', re.MULTILINE)
 class Check:
     def __init__(self):
         self.rows = []  # (phase, 'ok' or 'FAILED' or 'left out', note, seconds)
+        self.failed = []  # (phase, test, its last lines)
         self.counts = Counts(0, 0, 0)
 
     def phase(self, name, work):
@@ -45,6 +46,9 @@ class Check:
         self.counts = Counts(*(a + b for a, b in zip(self.counts, counts)))
 
     def finish(self):
+        """Says what failed once more at the end, where it is looked for: whole logs are long."""
+        for phase, test, lines in self.failed:
+            print(f'\n== {phase}: failed: {test}\n' + '\n'.join('  ' + line for line in lines))
         print('\n== summary')
         for name, state, note, seconds in self.rows:
             print(f'  {name:<28} {state:<9} {seconds:5.0f} s  {note}')
@@ -116,15 +120,20 @@ def build_all(build):
     return lambda: (run('ninja', '-C', build, '-j', JOBS)[0], '')
 
 
+TAIL = 25
+
+
 def count(build):
     """Sums what the test programs say in their closing lines. One that died without it counts as one failure."""
     total, skips, suites = Counts(0, 0, 0), [], collections.defaultdict(lambda: Counts(0, 0, 0))
-    nameless = []
+    nameless, bad = [], []
     for line in (ROOT / build / 'meson-logs' / 'testlog.json').read_text().splitlines():
         test = json.loads(line)
         output = (test.get('stdout') or '') + '\n' + (test.get('stderr') or '')
         closings = CLOSING.findall(output)
         well = test['result'] in ('OK', 'EXPECTEDFAIL')
+        if not well:
+            bad.append((test['name'].split(' / ')[-1], output.rstrip().splitlines()[-TAIL:]))
         said = [Counts(*map(int, closing[2:])) for closing in closings]
         if not said:
             said = [Counts(1, 0, 0) if well else Counts(0, 1, 0)]
@@ -139,7 +148,7 @@ def count(build):
             skips.append((capability.strip(), name, backend))
             if not capability.strip():
                 nameless.append(name)
-    return total, suites, sorted(skips), nameless
+    return total, suites, sorted(skips), nameless, bad
 
 
 def check_tests(check, build, arguments, env=None):
@@ -150,8 +159,9 @@ def check_tests(check, build, arguments, env=None):
                       env=env)
         if not log.exists():
             return False, 'no test ran'
-        total, suites, skips, nameless = count(build)
+        total, suites, skips, nameless, bad = count(build)
         check.add(total)
+        check.failed += [(build, *one) for one in bad]
         if skips:
             print(f'\nskipped, by missing capability ({len(skips)}):')
             for capability, name, backend in skips:

@@ -64,8 +64,11 @@ class SystemCalls(unittest.TestCase):
         self.assertGreaterEqual(echo.count('recvfrom'), MESSAGES, echo.calls)
         self.assertGreaterEqual(echo.count('sendto'), MESSAGES, echo.calls)
         self.assertLess(echo.count('epoll_ctl'), few, echo.calls)
-        others = sum(echo.calls.values()) - echo.calls['total'] - echo.count(*WAITS, 'recvfrom', 'recv', 'sendto', 'send', 'read', 'write')
-        self.assertLess(others, MESSAGES // 2, echo.calls)
+        # No other call for each message. sched_yield is how a sanitizer's runtime waits at the end.
+        named = (*WAITS, 'recvfrom', 'recv', 'read', 'sendto', 'send', 'write', 'sched_yield', 'total')
+        for name, count in echo.calls.items():
+            if name not in named:
+                self.assertLess(count, MESSAGES // 2, (name, echo.calls))
 
     def test_protocol(self):
         self.one_connection('protocol')

@@ -71,13 +71,17 @@ class WEIR_API TimeoutError final : public std::runtime_error {
   ~TimeoutError() override;
 };
 
-// The backend, the platform or this build lacks what was asked for (NotImplementedError). capability() is its
-// name, as `weir info` and the table of backends print it.
+// The backend, the platform or this build lacks what was asked for, or an object of this kind has no such
+// operation (NotImplementedError).
 class WEIR_API NotSupportedError final : public std::runtime_error {
  public:
+  // `call` needs a capability of the backend, named as `weir info` and the table of backends print it.
   NotSupportedError(std::string_view call, std::string_view capability);
+  // `call` is an operation that an object of this kind does not have.
+  explicit NotSupportedError(std::string_view call);
   ~NotSupportedError() override;
 
+  // Empty when no backend could help.
   const std::string& capability() const noexcept { return capability_; }
 
  private:

@@ -17,10 +17,11 @@
 
 namespace weir::inline WEIR_ABI {
 
-// What all transports have (asyncio.BaseTransport). A transport keeps itself and its protocol alive until
-// connection_lost has run, and releases the protocol right after. When the loop closes first, an open
-// transport is closed and reported as a warning, and connection_lost is not called. On a closing or closed
-// loop close() and abort() do nothing.
+// What all transports have (asyncio.BaseTransport). A kind of transport overrides the operations it supports;
+// the others throw NotSupportedError, and what asks about them answers that there is nothing. A transport
+// keeps itself and its protocol alive until connection_lost has run, and releases the protocol right after.
+// When the loop closes first, an open transport is closed and reported as a warning, and connection_lost is
+// not called. On a closing or closed loop close() and abort() do nothing.
 class WEIR_API BaseTransport : public RefCounted {
  public:
   // Stops reading, sends what is buffered, then closes; connection_lost(nullptr) follows in a later turn
@@ -38,7 +39,7 @@ class WEIR_API BaseTransport : public RefCounted {
   }
   // Directs the calls that follow to another protocol (set_protocol). Throws std::invalid_argument for null
   // and for a protocol of a kind that this transport cannot serve.
-  virtual void set_protocol(Ref<BaseProtocol> protocol) = 0;
+  virtual void set_protocol(Ref<BaseProtocol> protocol);
   // The protocol that is called now; null after connection_lost (get_protocol).
   virtual Ref<BaseProtocol> get_protocol() const noexcept = 0;
   // The loop it belongs to.
@@ -48,7 +49,7 @@ class WEIR_API BaseTransport : public RefCounted {
   ~BaseTransport() override;
   // `value` points to a std::optional of the type of the key of this name, and is left alone when there is no
   // such fact.
-  virtual void find_extra_info(std::string_view key, void* value) const = 0;
+  virtual void find_extra_info(std::string_view key, void* value) const;
 };
 
 // The marks of flow control, in bytes.
@@ -64,12 +65,12 @@ class WEIR_API Transport : public BaseTransport {
   // --- Reading
 
   // Is it reading: neither paused nor closing (is_reading)?
-  virtual bool is_reading() const noexcept = 0;
+  virtual bool is_reading() const noexcept { return false; }
   // No data_received until resume_reading(); bytes wait in the system (pause_reading). Again, or when
   // closing: nothing.
-  virtual void pause_reading() = 0;
+  virtual void pause_reading();
   // Reads again (resume_reading). Not paused, or closing: nothing.
-  virtual void resume_reading() = 0;
+  virtual void resume_reading();
 
   // --- Writing. What is written is sent at once as far as the system takes it; the rest is kept and sent in
   // order. An error of the system is not thrown: the connection is lost with it. After close(), abort() or a
@@ -77,31 +78,31 @@ class WEIR_API Transport : public BaseTransport {
   // RuntimeError.
 
   // Sends the bytes (write); they are the caller's again when it returns. Throws std::bad_alloc.
-  virtual void write(std::span<const std::byte> data) = 0;
+  virtual void write(std::span<const std::byte> data);
   void write(std::string_view text) { write(as_bytes(text)); }
   // Sends the bytes and takes their memory, so that nothing is ever copied.
-  virtual void write(Bytes&& data) = 0;
+  virtual void write(Bytes&& data);
   // Sends several pieces in order, by one gathered call as far as the system can (writelines).
-  virtual void writelines(std::span<const std::span<const std::byte>> pieces) = 0;
+  virtual void writelines(std::span<const std::span<const std::byte>> pieces);
   // Can this kind of transport end its writing side alone (can_write_eof)?
-  virtual bool can_write_eof() const noexcept = 0;
+  virtual bool can_write_eof() const noexcept { return false; }
   // Sends what is buffered, then ends the writing side; reading goes on (write_eof). Again, or when closing:
   // nothing. Throws NotSupportedError where can_write_eof() is false.
-  virtual void write_eof() = 0;
+  virtual void write_eof();
   // Drops what is buffered and closes; connection_lost(nullptr) follows in a later turn (abort).
   virtual void abort() noexcept = 0;
 
   // --- Flow control
 
   // The bytes that were written and that the system has not taken (get_write_buffer_size).
-  virtual std::size_t get_write_buffer_size() const noexcept = 0;
+  virtual std::size_t get_write_buffer_size() const noexcept { return 0; }
   // The marks; 16 KiB and 64 KiB at first (get_write_buffer_limits).
-  virtual WriteBufferLimits get_write_buffer_limits() const noexcept = 0;
+  virtual WriteBufferLimits get_write_buffer_limits() const noexcept { return {}; }
   // Sets the marks, in bytes (set_write_buffer_limits). `low` defaults to a quarter of `high`, `high` to four
   // times `low`, both to the values of a new transport. high = 0 pauses the protocol as soon as anything is
   // buffered. Throws std::invalid_argument unless 0 <= low <= high.
   virtual void set_write_buffer_limits(std::optional<std::ptrdiff_t> high = {},
-                                       std::optional<std::ptrdiff_t> low = {}) = 0;
+                                       std::optional<std::ptrdiff_t> low = {});
 
  protected:
   ~Transport() override;
