@@ -104,7 +104,7 @@ void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
   if (reading) {
     backend().stop(*this);
   }
-  const Ref<BaseProtocol> old = protocol_;
+  const Ref<BaseProtocol> old = std::move(protocol_);
   use_protocol(std::move(protocol));
   if (reading) {
     start_reading();

@@ -120,7 +120,7 @@ EventLoop::EventLoop()
   set_debug(debug_from_environment());
 }
 
-EventLoop::~EventLoop() {
+EventLoop::~EventLoop() {  // NOLINT(bugprone-exception-escape): a running loop must not be destroyed
   close();
   anchors().release(anchor_);
 }

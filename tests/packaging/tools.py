@@ -39,7 +39,7 @@ def log_of(*tests):
     return work
 
 
-total, suites, skips, nameless = check.count(log_of(
+total, suites, skips, nameless, bad = check.count(log_of(
     ('runtime/a.sim', 'OK', 'weir-skip: LOOP-022 wall_clock\nweir-tests: runtime/a sim passed=5 failed=0 skipped=1\n', []),
     ('runtime/b.sim', 'FAIL', 'weir-tests: runtime/b sim passed=3 failed=2 skipped=0\n', []),
     ('runtime/died.sim', 'FAIL', 'Segmentation fault\n', []),
@@ -50,6 +50,9 @@ total, suites, skips, nameless = check.count(log_of(
 cases.check('cases are summed; a death, a leak and a timeout are failures', total == (13, 5, 2), str(total))
 cases.check('suites are told apart', suites['runtime'] == (12, 4, 1) and suites['net'] == (0, 1, 1), str(suites))
 cases.check('skips are listed with their capability', ('wall_clock', 'LOOP-022', 'sim') in skips and len(skips) == 2, str(skips))
+cases.check('what failed is shown again', [(name, lines[:1]) for name, lines in bad][1:3] == [
+    ('runtime/died.sim', ['Segmentation fault']), ('runtime/leaked.sim', ['weir-tests: runtime/leaked sim passed=4 failed=0 skipped=0'])],
+            str(bad))
 cases.check('a skip without a capability is found', nameless == ['SOCK-001'], str(nameless))
 
 tested, skipped = conformance.last_run(log_of(

@@ -111,9 +111,11 @@ void run_test_body(Coro<void> (*body)(EventLoop& loop, Env& env));
 // A test whose body is a coroutine on a running loop; it may use `loop` and `env`, co_await, and doctest's
 // macros. It fails after 30 s of the loop's time.
 #define WEIR_TEST(name) WEIR_TEST_IN(name, DOCTEST_ANONYMOUS(weir_test_body_))
+// NOLINTBEGIN(bugprone-macro-parentheses): `body` is declared here
 #define WEIR_TEST_IN(name, body)                                              \
   static ::weir::Coro<void> body([[maybe_unused]] ::weir::EventLoop& loop,    \
                                  [[maybe_unused]] ::weir::testing::Env& env); \
   TEST_CASE(name) { ::weir::testing::run_test_body(&body); }                  \
   static ::weir::Coro<void> body([[maybe_unused]] ::weir::EventLoop& loop,    \
                                  [[maybe_unused]] ::weir::testing::Env& env)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -67,7 +67,7 @@ class UniqueFunction<R(Args...)> {
       operations_ = &inline_operations<C>;
     } else {
       C* box = new_block<C>(std::forward<F>(f));
-      std::memcpy(storage_, &box, sizeof box);
+      std::memcpy(storage_, &box, sizeof(C*));
       operations_ = &boxed_operations<C>;
     }
   }
@@ -96,7 +96,7 @@ class UniqueFunction<R(Args...)> {
   template <class C>
   static C* boxed(void* storage) noexcept {
     C* box;
-    std::memcpy(&box, storage, sizeof box);
+    std::memcpy(&box, storage, sizeof(C*));
     return box;
   }
   template <class C>
