@@ -49,8 +49,8 @@ Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket
   SocketAccess::take_over(socket, loop, "transport");
   auto transport =
       Ref<StreamTransport>(new StreamTransport(loop, std::move(protocol), peer, std::move(context), server));
-  transport->native_ = SocketAccess::give(socket, transport->handle_);
-  transport->backend().set_transport(transport->handle_, true);
+  transport->native_ = SocketAccess::give(socket, transport->handle);
+  transport->backend().set_transport(transport->handle, true);
   transport->add_ref();  // its own, until finish() or loop_closed()
   transport->list().push(*transport);
   return transport;
@@ -140,7 +140,6 @@ void StreamTransport::start_reading() noexcept {
   if (end_received_ || is_over()) {
     return;
   }
-  handle = handle_;
   if (backend().start(static_cast<ReadStream&>(*this)) == Started::done) [[unlikely]] {
     lose(std::make_exception_ptr(os_error(result, "recv", Address(peer_))));
   }
@@ -299,8 +298,8 @@ void StreamTransport::finish(std::exception_ptr error) noexcept {
   } catch (...) {
     report("protocol.connection_lost() failed", std::current_exception());
   }
-  if (handle_ != nullptr) {
-    backend().close(std::exchange(handle_, nullptr));
+  if (handle != nullptr) {
+    backend().close(std::exchange(handle, nullptr));
   }
   native_ = invalid_socket;
   ServerState* const server = server_;
@@ -323,7 +322,7 @@ void StreamTransport::loop_closed() noexcept {
   }
   lost_ = true;
   closing_ = true;
-  handle_ = nullptr;
+  handle = nullptr;
   Backend::Sockets::close(std::exchange(native_, invalid_socket));
   if (queue_ != nullptr) {
     delete std::exchange(queue_, nullptr);

@@ -62,7 +62,7 @@ class StreamTransport final : public Transport, private ReadStream {
 
   Backend& backend() const noexcept { return LoopAccess::backend(*loop_); }
   // Is nothing left that an operation could work on: lost and over, or the loop is closing?
-  bool is_over() const noexcept { return handle_ == nullptr; }
+  bool is_over() const noexcept { return handle == nullptr; }
   TransportList& list() const noexcept;
   void use_protocol(Ref<BaseProtocol> protocol) noexcept;
   std::string describe() const;
@@ -75,13 +75,21 @@ class StreamTransport final : public Transport, private ReadStream {
   void start_reading() noexcept;
 
   // Writing.
+  // Is it open, and nothing waits to be sent, so that what is written may go to the system?
+  bool is_clear() const noexcept {
+    return !(closing_ || eof_wanted_) && queue_ == nullptr && !is_over();
+  }
   bool may_write(const char* call, std::size_t size);
   // The queue, made when there is none; whoever asks puts something into it.
   WriteQueue& queue();
   void drop_queue() noexcept;
-  // How many bytes were taken at once; nothing when that were all, or when the connection was lost.
-  std::optional<std::size_t> write_at_once(std::span<const ConstBuffer> pieces, std::size_t size);
-  void queue_rest(std::span<const ConstBuffer> pieces, std::size_t taken);
+  void write_pieces(const char* call, std::span<const ConstBuffer> pieces);
+  [[gnu::noinline]] void write_uncommon(std::span<const std::byte> data);
+  // After an attempt to send that gave `result`: queues what was not taken, or ends the connection.
+  [[gnu::noinline]] void write_rest(std::span<const std::byte> data, std::int64_t result);
+  void queue_rest(std::span<const ConstBuffer> pieces, std::int64_t result);
+  // Did the system take nothing, or less than all? Otherwise the connection is lost.
+  bool is_partial(std::int64_t result);
   void after_queueing() noexcept;
   void check_still_connected() noexcept;
   void send_queued() noexcept;
@@ -112,7 +120,6 @@ class StreamTransport final : public Transport, private ReadStream {
   std::uint8_t ignored_writes_ = 0;  // after the end, up to where the warning comes
   native_socket native_ = invalid_socket;
   EventLoop* loop_;
-  BackendHandle* handle_ = nullptr;
   Ref<BaseProtocol> protocol_;
   WriteQueue* queue_ = nullptr;  // owned; while something is unsent
   Context context_;

@@ -47,7 +47,7 @@ WriteQueue& StreamTransport::queue() {
     NetState& net = *LoopAccess::net(*loop_);
     queue_ = net.spare != nullptr ? net.spare.release() : new WriteQueue;
     queue_->owner = this;
-    queue_->handle = handle_;
+    queue_->handle = handle;
     queue_->on_done = &sent;
   }
   return *queue_;
@@ -64,24 +64,39 @@ void StreamTransport::drop_queue() noexcept {
   }
 }
 
+// What the system takes whole is all there is to most writes.
 void StreamTransport::write(std::span<const std::byte> data) {
-  if (may_write("write", data.size())) {
-    const ConstBuffer pieces[] = {data};
-    if (const auto taken = write_at_once(pieces, data.size())) [[unlikely]] {
-      queue_rest(pieces, *taken);
-    }
+  if (!is_clear() || data.empty()) [[unlikely]] {
+    write_uncommon(data);
+    return;
+  }
+  const std::int64_t result = backend().try_send(handle, {&data, 1});
+  if (result != static_cast<std::int64_t>(data.size())) [[unlikely]] {
+    write_rest(data, result);
   }
 }
 
+void StreamTransport::write_uncommon(std::span<const std::byte> data) { write_pieces("write", {&data, 1}); }
+
+void StreamTransport::write_rest(std::span<const std::byte> data, std::int64_t result) {
+  queue_rest({&data, 1}, result);
+}
+
 void StreamTransport::writelines(std::span<const std::span<const std::byte>> pieces) {
+  write_pieces("writelines", pieces);
+}
+
+void StreamTransport::write_pieces(const char* call, std::span<const ConstBuffer> pieces) {
   std::size_t size = 0;
   for (const ConstBuffer& piece : pieces) {
     size += piece.size();
   }
-  if (may_write("writelines", size)) {
-    if (const auto taken = write_at_once(pieces, size)) {
-      queue_rest(pieces, *taken);
-    }
+  if (!may_write(call, size)) {
+    return;
+  }
+  const std::int64_t result = queue_ != nullptr ? -EAGAIN : backend().try_send(handle, pieces);
+  if (result != static_cast<std::int64_t>(size)) {
+    queue_rest(pieces, result);
   }
 }
 
@@ -89,35 +104,33 @@ void StreamTransport::write(Bytes&& data) {
   if (!may_write("write", data.size())) {
     return;
   }
-  const ConstBuffer pieces[] = {data};
-  if (const auto taken = write_at_once(pieces, data.size())) {
-    try {
-      queue().append(std::move(data), *taken);
-    } catch (...) {
-      lose(std::current_exception());
-      throw;
-    }
-    after_queueing();
+  const ConstBuffer piece[] = {data};
+  const std::int64_t result = queue_ != nullptr ? -EAGAIN : backend().try_send(handle, piece);
+  if (result == static_cast<std::int64_t>(data.size()) || !is_partial(result)) {
+    return;
   }
+  try {
+    queue().append(std::move(data), static_cast<std::size_t>(std::max<std::int64_t>(result, 0)));
+  } catch (...) {
+    lose(std::current_exception());
+    throw;
+  }
+  after_queueing();
 }
 
-std::optional<std::size_t> StreamTransport::write_at_once(std::span<const ConstBuffer> pieces,
-                                                          std::size_t size) {
-  if (queue_ != nullptr) {
-    return 0;
+bool StreamTransport::is_partial(std::int64_t result) {
+  if (result < 0 && result != -EAGAIN) {
+    writing_failed(result);
+    return false;
   }
-  const std::int64_t result = backend().try_send(handle_, pieces);
-  if (result == static_cast<std::int64_t>(size)) [[likely]] {
-    return std::nullopt;
-  }
-  if (result >= 0 || result == -EAGAIN) {
-    return static_cast<std::size_t>(std::max<std::int64_t>(result, 0));
-  }
-  writing_failed(result);
-  return std::nullopt;
+  return true;
 }
 
-void StreamTransport::queue_rest(std::span<const ConstBuffer> pieces, std::size_t taken) {
+void StreamTransport::queue_rest(std::span<const ConstBuffer> pieces, std::int64_t result) {
+  if (!is_partial(result)) {
+    return;
+  }
+  auto taken = static_cast<std::size_t>(std::max<std::int64_t>(result, 0));
   try {
     WriteQueue& rest = queue();
     for (const ConstBuffer& piece : pieces) {
@@ -279,7 +292,7 @@ void StreamTransport::write_eof() {
 
 void StreamTransport::end_writing() noexcept {
   eof_sent_ = true;
-  if (const std::int64_t result = backend().shutdown_write(handle_); result < 0) {
+  if (const std::int64_t result = backend().shutdown_write(handle); result < 0) {
     lose(std::make_exception_ptr(os_error(result, "write_eof", Address(peer_))));
   }
 }

@@ -6,7 +6,6 @@
 // - epoll_wait() counts in milliseconds; epoll_pwait2() (Linux 5.11, glibc 2.35) in nanoseconds.
 #include "backends/epoll/poller.hpp"
 
-#include <sys/epoll.h>
 #include <time.h>
 #include <algorithm>
 #include <cerrno>
@@ -26,20 +25,6 @@ std::int64_t control(int epoll, int operation, int fd, std::uint64_t token, Inte
                  ((interest & write_interest) != 0 ? std::uint32_t{EPOLLOUT} : 0) |
                  ((interest & edge_interest) != 0 ? std::uint32_t{EPOLLET | EPOLLPRI} : 0);
   return ::epoll_ctl(epoll, operation, fd, &event) < 0 ? -errno : 0;
-}
-
-Readiness readiness_of(std::uint32_t events) noexcept {
-  Readiness ready = 0;
-  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-    ready |= is_readable;
-  }
-  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
-    ready |= is_writable;
-  }
-  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-    ready |= is_ended;
-  }
-  return ready;
 }
 
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
@@ -95,33 +80,26 @@ void EpollPoller::unwatch(native_socket native) noexcept {
   control(epoll_.get(), EPOLL_CTL_DEL, native, 0, no_interest);
 }
 
-Polled EpollPoller::poll(TimePoint deadline) {
+Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
   const bool may_sleep = deadline != TimePoint::min();
   if (may_sleep && sleep_.exchange(Sleep::yes, std::memory_order_acq_rel) == Sleep::woken) {
     deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
   }
-  epoll_event events[batch];
-  const int count = wait(events, deadline);
-  Polled polled;
+  const int count = wait(deadline);
+  Polled<EpollEvent> polled;
   if (may_sleep) {
     polled.woken =
         sleep_.exchange(Sleep::no, std::memory_order_acq_rel) == Sleep::woken || deadline == TimePoint::min();
   } else {
     polled.woken = take_wake();
   }
-  std::size_t kept = 0;
-  for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 != wake_token) {
-      events_[kept++] = {events[i].data.u64, readiness_of(events[i].events)};
-    }
-  }
-  polled.events = std::span(events_.data(), kept);
+  polled.events = std::span(events_.data(), static_cast<std::size_t>(std::max(count, 0)));
   return polled;
 }
 
 // Never shorter than the deadline says, except that a signal or a very long wait ends it early.
-int EpollPoller::wait(void* memory, TimePoint deadline) noexcept {
-  auto* const events = static_cast<epoll_event*>(memory);
+int EpollPoller::wait(TimePoint deadline) noexcept {
+  epoll_event* const events = events_.data();
   constexpr int most = static_cast<int>(batch);
   if (deadline == TimePoint::min()) {
     return ::epoll_wait(epoll_.get(), events, most, 0);

@@ -5,13 +5,33 @@
 #include "backends/posix/wake_fd.hpp"
 #include "backends/readiness/poller.hpp"
 
+#include <sys/epoll.h>
 #include <array>
 #include <atomic>
 
 namespace weir::inline WEIR_ABI::detail {
 
+// The kernel's own events, read where they lie.
+struct EpollEvent : epoll_event {};
+inline std::uint64_t token_of(const EpollEvent& event) noexcept { return event.data.u64; }
+inline Readiness ready_of(const EpollEvent& event) noexcept {
+  static_assert(EPOLLIN == is_readable && EPOLLOUT >> 1 == is_writable);
+  const std::uint32_t events = event.events;
+  Readiness ready = (events & EPOLLIN) | (events & EPOLLOUT) >> 1;
+  if ((events & ~std::uint32_t{EPOLLIN | EPOLLOUT}) != 0) [[unlikely]] {
+    if ((events & (EPOLLPRI | EPOLLRDHUP)) != 0) {
+      ready |= is_readable | is_ended;
+    }
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+      ready |= is_readable | is_writable | is_ended;
+    }
+  }
+  return ready;
+}
+
 class EpollPoller {
  public:
+  using Event = EpollEvent;
   using Sockets = PosixSockets;
   static constexpr bool has_edge = true;
 
@@ -21,7 +41,7 @@ class EpollPoller {
   std::int64_t watch(native_socket native, std::uint64_t token, Interest interest) noexcept;
   std::int64_t rewatch(native_socket native, std::uint64_t token, Interest interest) noexcept;
   void unwatch(native_socket native) noexcept;
-  Polled poll(TimePoint deadline);
+  Polled<Event> poll(TimePoint deadline);
 
   bool take_wake() noexcept {
     return sleep_.load(std::memory_order_relaxed) == Sleep::woken &&
@@ -42,12 +62,12 @@ class EpollPoller {
   static_assert(std::atomic<Sleep>::is_always_lock_free, "signal handlers call wake()");
   static constexpr std::size_t batch = 512;
 
-  int wait(void* events, TimePoint deadline) noexcept;
+  int wait(TimePoint deadline) noexcept;
 
   Fd epoll_;
   WakeFd wake_fd_;
   std::atomic<Sleep> sleep_ = Sleep::no;
-  std::array<PollEvent, batch> events_;
+  std::array<Event, batch> events_;
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

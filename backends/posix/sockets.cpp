@@ -17,6 +17,8 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
+std::int64_t negated_errno() noexcept { return errno == EWOULDBLOCK ? -EAGAIN : -errno; }
+
 // Repeats a call that a signal interrupted and turns its error into a negated errno.
 template <class Call>
 std::int64_t retried(Call call) noexcept {
@@ -26,7 +28,7 @@ std::int64_t retried(Call call) noexcept {
       return static_cast<std::int64_t>(result);
     }
     if (errno != EINTR) {
-      return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+      return negated_errno();
     }
   }
 }
@@ -75,12 +77,6 @@ std::int64_t flagged(std::int64_t fd) noexcept {
   }
   return error < 0 ? error : fd;
 }
-#endif
-
-#ifdef MSG_NOSIGNAL
-constexpr int send_flags = MSG_NOSIGNAL;
-#else
-constexpr int send_flags = 0;
 #endif
 
 // Errors of accept(2) that say nothing about the listener: the connection died in the queue, or the network's
@@ -356,12 +352,14 @@ std::int64_t PosixSockets::accept(native_socket native, RawAddress& peer) noexce
   return is_error_of_one_connection(static_cast<int>(-accepted)) ? -ECONNABORTED : accepted;
 }
 
-std::int64_t PosixSockets::receive(native_socket native, std::span<std::byte> into) noexcept {
-  return retried([&] { return ::recv(native, into.data(), into.size(), 0); });
+std::int64_t PosixSockets::receive_again(native_socket native, std::span<std::byte> into) noexcept {
+  return errno != EINTR ? negated_errno()
+                        : retried([&] { return ::recv(native, into.data(), into.size(), 0); });
 }
 
-std::int64_t PosixSockets::send(native_socket native, ConstBuffer buffer) noexcept {
-  return retried([&] { return ::send(native, buffer.data(), buffer.size(), send_flags); });
+std::int64_t PosixSockets::send_again(native_socket native, ConstBuffer buffer) noexcept {
+  return errno != EINTR ? negated_errno()
+                        : retried([&] { return ::send(native, buffer.data(), buffer.size(), send_flags); });
 }
 
 std::int64_t PosixSockets::send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept {

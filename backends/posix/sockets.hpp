@@ -4,6 +4,7 @@
 
 #include <weir/detail/op.hpp>
 
+#include <sys/socket.h>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,10 +36,28 @@ struct PosixSockets {
   // A new non-blocking, close-on-exec socket. Errors that concern only a connection that died while it
   // waited, or the way to it, are answered as -ECONNABORTED: accept again.
   static std::int64_t accept(native_socket native, RawAddress& peer) noexcept;
-  static std::int64_t receive(native_socket native, std::span<std::byte> into) noexcept;
-  static std::int64_t send(native_socket native, ConstBuffer buffer) noexcept;
+  // These two are every connection's daily work: no call around the system's.
+  static std::int64_t receive(native_socket native, std::span<std::byte> into) noexcept {
+    const ssize_t result = ::recv(native, into.data(), into.size(), 0);
+    return result >= 0 ? result : receive_again(native, into);
+  }
+  static std::int64_t send(native_socket native, ConstBuffer buffer) noexcept {
+    const ssize_t result = ::send(native, buffer.data(), buffer.size(), send_flags);
+    return result >= 0 ? result : send_again(native, buffer);
+  }
   // Takes as many of the buffers as one system call does.
   static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
+
+ private:
+  // After a failure, which is in errno.
+  static std::int64_t receive_again(native_socket native, std::span<std::byte> into) noexcept;
+  static std::int64_t send_again(native_socket native, ConstBuffer buffer) noexcept;
+
+#ifdef MSG_NOSIGNAL
+  static constexpr int send_flags = MSG_NOSIGNAL;
+#else
+  static constexpr int send_flags = 0;
+#endif
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

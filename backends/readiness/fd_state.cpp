@@ -24,7 +24,6 @@ BackendHandle& HandleTable::acquire(native_socket native, void* backend) {
   handle.native = native;
   handle.generation = generation;
   handle.slot = slot;
-  handle.in_use = true;
   by_number_[number] = &handle;
   return handle;
 }
@@ -38,8 +37,8 @@ void HandleTable::retire(BackendHandle& handle) noexcept {
 }
 
 void HandleTable::recycle(BackendHandle& handle) noexcept {
-  assert(handle.in_use && handle.unanswered == 0);
-  handle.in_use = false;
+  assert(handle.native != invalid_socket && handle.unanswered == 0);
+  handle.native = invalid_socket;
   handle.backend = free_;
   free_ = &handle;
 }
@@ -51,14 +50,14 @@ BackendHandle* HandleTable::find(native_socket native) noexcept {
 
 void HandleTable::grow() {
   auto slab = std::make_unique<BackendHandle[]>(slab_size);
-  const std::size_t first = slabs_.size() * slab_size;
   slabs_.push_back(std::move(slab));
   for (std::size_t i = slab_size; i-- > 0;) {
     BackendHandle& handle = slabs_.back()[i];
-    handle.slot = static_cast<std::uint32_t>(first + i);
+    handle.slot = slots_ + static_cast<std::uint32_t>(i);
     handle.backend = free_;
     free_ = &handle;
   }
+  slots_ += slab_size;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -25,10 +25,33 @@ struct BackendHandle {
   // Names this registration of this descriptor: an event that carries an older token belongs to nobody.
   std::uint64_t token() const noexcept { return static_cast<std::uint64_t>(generation) << 32 | slot; }
   bool is_watched() const noexcept { return read_watch != nullptr || write_watch != nullptr; }
+  void set_stalled(bool is) noexcept {
+    stalled = is;
+    note_special();
+  }
+  // After each change of a watch.
+  void note_special() noexcept { special = stalled || is_watched(); }
   Op*& op(Direction direction) noexcept { return direction == Direction::read ? reader : writer; }
   Watch*& watch(Direction direction) noexcept {
     return direction == Direction::read ? read_watch : write_watch;
   }
+
+  // What is known of the system: hints, which may be wrong to the optimistic side while not registered; the
+  // system call then says EAGAIN. is_ended: an end, an error or urgent data is still to be read.
+  bool knows(Readiness what) const noexcept { return (state & what) != 0; }
+  void learn(Readiness what) noexcept { state = static_cast<std::uint8_t>(state | what); }
+  void unlearn(Readiness what) noexcept { state = static_cast<std::uint8_t>(state & ~what); }
+  // What was reported and not yet handed to the watches: is_readable, is_writable.
+  Readiness fired() const noexcept { return (state >> fired_shift) & 3; }
+  void set_fired(Readiness what) noexcept {
+    state = static_cast<std::uint8_t>((state & ~(3 << fired_shift)) | what << fired_shift);
+  }
+  Interest registered() const noexcept { return static_cast<Interest>(state >> registered_shift); }
+  void set_registered(Interest interest) noexcept {
+    state = static_cast<std::uint8_t>((state & ~(7 << registered_shift)) | interest << registered_shift);
+  }
+
+  static constexpr int fired_shift = 3, registered_shift = 5;
 
   void* backend = nullptr;          // while free: the next free handle
   BackendHandle** owner = nullptr;  // of an attached socket
@@ -41,21 +64,16 @@ struct BackendHandle {
   std::uint32_t slot = 0;
   // Answers of this handle in the ready queue. A closed socket keeps its number until there are none.
   std::uint16_t unanswered = 0;
-  Interest registered : 3 = no_interest;
-  Readiness fired : 2 = 0;  // reported and not yet handed to the watches
-  bool in_use : 1 = false;
+  // Three small sets in one byte, so that an event is noted by one instruction.
+  std::uint8_t state = is_readable | is_writable;
+  bool special : 1 = false;   // watched or stalled: its events need a closer look
   bool attached : 1 = false;  // a socket of net/; otherwise a descriptor that is only watched
   bool transport : 1 = false;
   bool closing : 1 = false;   // ended by its owner; waits for the last answer
   bool detached : 1 = false;  // the number is not ours to close
   bool doubtful : 1 = false;  // the registration may be that of an earlier descriptor with this number
   bool queued : 1 = false;    // an item of this handle is in the ready queue
-  bool stalled : 1 = false;   // the reader had no buffer to offer: wait for news
-  // Hints. While not registered they may be wrong to the optimistic side: the system call then says EAGAIN.
-  bool readable : 1 = true;
-  bool full : 1 = false;  // the last send was cut short
-  bool hang_up : 1 =
-      false;  // an end, an error or urgent data is still to be read: a short read does not mean drained
+  bool stalled : 1 = false;   // readable, but the reader had no buffer to offer: until news or another start
 };
 static_assert(sizeof(void*) != 8 || sizeof(native_socket) != 4 || sizeof(BackendHandle) == 64);
 
@@ -73,8 +91,8 @@ class HandleTable {
   BackendHandle* find(native_socket native) noexcept;
   // The handle that a token names, or null when it names an earlier registration.
   BackendHandle* find_token(std::uint64_t token) noexcept {
-    const std::size_t slot = token & 0xffffffff;
-    if (slot >= slabs_.size() * slab_size) [[unlikely]] {
+    const std::uint32_t slot = token & 0xffffffff;
+    if (slot >= slots_) [[unlikely]] {
       return nullptr;
     }
     BackendHandle& handle = slabs_[slot / slab_size][slot % slab_size];
@@ -85,7 +103,7 @@ class HandleTable {
   void for_each(Each each) {
     for (auto& slab : slabs_) {
       for (std::size_t i = 0; i < slab_size; ++i) {
-        if (slab[i].in_use) {
+        if (slab[i].native != invalid_socket) {
           each(slab[i]);
         }
       }
@@ -98,6 +116,7 @@ class HandleTable {
   void grow();
 
   std::vector<std::unique_ptr<BackendHandle[]>> slabs_;
+  std::uint32_t slots_ = 0;  // in all slabs
   std::vector<BackendHandle*> by_number_;
   BackendHandle* free_ = nullptr;
 };

@@ -8,14 +8,19 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
+// An event in a poller's own form: token_of() and ready_of() read it. This is the plain form.
 struct PollEvent {
   std::uint64_t token;
   Readiness ready;
 };
+inline std::uint64_t token_of(const PollEvent& event) noexcept { return event.token; }
+inline Readiness ready_of(const PollEvent& event) noexcept { return event.ready; }
 
-// What one look at the system brought. `events` is the poller's memory, good until its next poll.
+// What one look at the system brought. `events` is the poller's memory, good until its next poll; tokens that
+// name no registration are passed over.
+template <class Event>
 struct Polled {
-  std::span<const PollEvent> events;
+  std::span<const Event> events;
   bool woken = false;
 };
 
@@ -36,7 +41,9 @@ concept IsReadinessSockets =
 template <class P>
 concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename P::Sockets> &&
                    requires(P& p, const P& cp, native_socket native, std::uint64_t token, Interest interest,
-                            TimePoint deadline) {
+                            TimePoint deadline, const typename P::Event& event) {
+                     { token_of(event) } noexcept -> std::same_as<std::uint64_t>;
+                     { ready_of(event) } noexcept -> std::same_as<Readiness>;
                      // Can it report changes only? If not, edge_interest is never asked for.
                      { P::has_edge } -> std::convertible_to<bool>;
                      // Begin to report on a descriptor, or change what is reported: 0 or a negated errno.
@@ -49,7 +56,7 @@ concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename 
                      // duplicates and go on reporting.
                      { p.unwatch(native) } noexcept -> std::same_as<void>;
                      // Waits as IsBackend's poll() does. Events of unwatched registrations may still come.
-                     { p.poll(deadline) } -> std::same_as<Polled>;
+                     { p.poll(deadline) } -> std::same_as<Polled<typename P::Event>>;
                      // Was there a wake since the last poll? Without a system call; that wake is over then.
                      { p.take_wake() } noexcept -> std::same_as<bool>;
                      { p.wake() } noexcept -> std::same_as<void>;

@@ -6,6 +6,8 @@
 #include "backends/readiness/poller.hpp"
 
 #include <algorithm>
+#include <cassert>
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -34,7 +36,10 @@ class ReadinessBackend {
   Started start(AcceptOp& op) noexcept;
   Started start(RecvOp& op) noexcept;
   Started start(SendOp& op) noexcept;
-  std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
+  std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
+    assert(handle->writer == nullptr);
+    return handle->knows(is_writable) ? send(*handle, buffers) : -EAGAIN;
+  }
   Started start(ReadStream& stream) noexcept { return start_stream(stream); }
   Started start(AcceptStream& stream) noexcept { return start_stream(stream); }
   void stop(ReadStream& stream) noexcept { stop_stream(stream); }
@@ -70,6 +75,11 @@ class ReadinessBackend {
     return !Poller::has_edge || handle.is_watched();
   }
   static Interest wanted(const BackendHandle& handle) noexcept;
+  // Is it registered once and for all, so that nothing need be asked of the poller?
+  static bool is_settled(const BackendHandle& handle) noexcept {
+    return handle.registered() == (edge_interest | read_interest | write_interest) && !handle.doubtful &&
+           !handle.special;
+  }
   std::int64_t sync(BackendHandle& handle, bool always = false) noexcept;
   void deregister(BackendHandle& handle) noexcept;
 
@@ -79,26 +89,65 @@ class ReadinessBackend {
 
   // Beginning and ending operations.
   Started park(Op& op, Direction direction) noexcept;
+  Started park_unsettled(Op& op, Direction direction) noexcept;
   Started start_stream(Op& op) noexcept;
   void stop_stream(Op& op) noexcept;
   static Started done(Op& op, std::int64_t result) noexcept;
   void answer_later(BackendHandle& handle, Op& op, std::int64_t result) noexcept;
   static void answer_now(Op*& slot, std::int64_t result) noexcept;
 
-  // One attempt each: -EAGAIN when there was nothing to be had. They keep the hints.
-  static std::int64_t receive(BackendHandle& handle, std::span<std::byte> into) noexcept;
-  static std::int64_t send(BackendHandle& handle, std::span<const ConstBuffer> buffers) noexcept;
+  // One attempt each: -EAGAIN when there was nothing to be had. They keep the hints. For a stream, a short
+  // read means that it is drained and a short write that it is full (epoll(7)): no second call to be told
+  // EAGAIN. Not when the end, an error or urgent data is still to be met, where a read stops short and no
+  // further event follows.
+  static std::int64_t receive(BackendHandle& handle, std::span<std::byte> into) noexcept {
+    const std::int64_t result = Sockets::receive(handle.native, into);
+    if (static_cast<std::uint64_t>(result - 1) < into.size() - 1) [[likely]] {
+      if (!handle.knows(is_ended)) [[likely]] {
+        handle.unlearn(is_readable);
+      }
+    } else if (result == -EAGAIN) {
+      handle.unlearn(is_readable | is_ended);
+    }
+    return result;
+  }
+  static std::int64_t send(BackendHandle& handle, std::span<const ConstBuffer> buffers) noexcept {
+    if (buffers.size() != 1) [[unlikely]] {
+      return send_gather(handle, buffers);
+    }
+    const std::int64_t result = Sockets::send(handle.native, buffers[0]);
+    if (result != static_cast<std::int64_t>(buffers[0].size())) [[unlikely]] {
+      note_short_send(handle, result);
+    }
+    return result;
+  }
+  static std::int64_t send_gather(BackendHandle& handle, std::span<const ConstBuffer> buffers) noexcept;
+  static void note_short_send(BackendHandle& handle, std::int64_t result) noexcept {
+    // One call takes a little less than 2 GiB, whatever room there is.
+    constexpr std::int64_t most_bytes = std::int64_t{1} << 30;
+    if (result == -EAGAIN || (result >= 0 && result < most_bytes)) {
+      handle.unlearn(is_writable);
+    }
+  }
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
 
   // The turn.
-  void collect(std::span<const PollEvent> events);
-  void queue_item(BackendHandle& handle);
+  void collect(std::span<const typename Poller::Event> events);
+  [[gnu::cold]] void collect_special(BackendHandle& handle, Readiness ready);
+  void queue_item(BackendHandle& handle) {
+    if (!handle.queued) {
+      queue_.push(&run_event, &handle, handle.generation);
+      handle.queued = true;
+    }
+  }
   static void run_event(ReadyItem& item, ReadyAction action);
   static void run_answer(ReadyItem& item, ReadyAction action);
   static void run_nothing(ReadyItem&, ReadyAction) {}
-  void run_reader(BackendHandle& handle);
+  [[gnu::noinline]] void run_reader(BackendHandle& handle);
   void run_writer(BackendHandle& handle);
-  void run_read_stream(BackendHandle& handle, ReadStream& stream);
+  [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
+  [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);
+  [[gnu::noinline]] std::span<std::byte> buffer_for(BackendHandle& handle, ReadStream& stream);
   void run_accept_stream(BackendHandle& handle, AcceptStream& stream);
   static void run_watch(BackendHandle& handle, Direction direction);
 

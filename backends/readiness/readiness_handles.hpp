@@ -17,8 +17,8 @@ BackendHandle* ReadinessBackend<Poller>::attach(native_socket native, BackendHan
   BackendHandle* handle = table_.find(native);
   if (handle != nullptr && handle->attached) {
     // The number was closed behind our back and came again: the registration went with it.
-    registered_ -= handle->registered != no_interest ? 1 : 0;
-    handle->registered = no_interest;
+    registered_ -= handle->registered() != no_interest ? 1 : 0;
+    handle->set_registered(no_interest);
     detach(handle);
     handle = nullptr;
   }
@@ -86,7 +86,7 @@ template <class Poller>
 Interest ReadinessBackend<Poller>::wanted(const BackendHandle& handle) noexcept {
   if (!is_level(handle)) {
     const bool begun =
-        handle.registered != no_interest || handle.reader != nullptr || handle.writer != nullptr;
+        handle.registered() != no_interest || handle.reader != nullptr || handle.writer != nullptr;
     return begun ? edge_interest | read_interest | write_interest : no_interest;
   }
   Interest interest = no_interest;
@@ -102,25 +102,25 @@ Interest ReadinessBackend<Poller>::wanted(const BackendHandle& handle) noexcept 
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::sync(BackendHandle& handle, bool always) noexcept {
   const Interest interest = wanted(handle);
-  if (interest == handle.registered && !always && !handle.doubtful) [[likely]] {
+  if (interest == handle.registered() && !always && !handle.doubtful) [[likely]] {
     return 0;
   }
   if (interest == no_interest) {
     deregister(handle);
     return 0;
   }
-  const bool is_first = handle.registered == no_interest;
+  const bool is_first = handle.registered() == no_interest;
   const std::int64_t error = is_first ? poller_.watch(handle.native, handle.token(), interest)
                                       : poller_.rewatch(handle.native, handle.token(), interest);
   if (error < 0) {
     registered_ -= is_first ? 0 : 1;
-    handle.registered = no_interest;
+    handle.set_registered(no_interest);
     return error;
   }
   registered_ += is_first ? 1 : 0;
-  handle.registered = interest;
+  handle.set_registered(interest);
   if (is_first || handle.doubtful) {
-    handle.readable = false;  // the poller is about to report what is there: no probe
+    handle.unlearn(is_readable);  // the poller is about to report what is there: no probe
   }
   handle.doubtful = false;
   return 0;
@@ -128,9 +128,9 @@ std::int64_t ReadinessBackend<Poller>::sync(BackendHandle& handle, bool always) 
 
 template <class Poller>
 void ReadinessBackend<Poller>::deregister(BackendHandle& handle) noexcept {
-  if (handle.registered != no_interest) {
+  if (handle.registered() != no_interest) {
     poller_.unwatch(handle.native);
-    handle.registered = no_interest;
+    handle.set_registered(no_interest);
     --registered_;
   }
 }
@@ -151,6 +151,7 @@ std::int64_t ReadinessBackend<Poller>::watch(native_socket native, Watch& watch)
   Watch*& slot = handle->watch(watch.direction);
   assert(slot == nullptr);
   slot = &watch;
+  handle->note_special();
   watch.handle = handle;
   // Always a system call: the number may have been closed and opened again since the last one.
   const std::int64_t error = sync(*handle, true);
@@ -167,7 +168,8 @@ void ReadinessBackend<Poller>::unwatch(Watch& watch) noexcept {
     return;
   }
   handle->watch(watch.direction) = nullptr;
-  handle->fired &= watch.direction == Direction::read ? Readiness{is_writable} : Readiness{is_readable};
+  handle->note_special();
+  handle->set_fired(handle->fired() & (watch.direction == Direction::read ? is_writable : is_readable));
   if (handle->attached || handle->is_watched()) {
     sync(*handle);
     return;

@@ -21,6 +21,17 @@ Started ReadinessBackend<Poller>::done(Op& op, std::int64_t result) noexcept {
 template <class Poller>
 Started ReadinessBackend<Poller>::park(Op& op, Direction direction) noexcept {
   BackendHandle& handle = *op.handle;
+  if (!is_settled(handle) || (direction == Direction::read && handle.knows(is_readable))) {
+    return park_unsettled(op, direction);
+  }
+  handle.op(direction) = &op;
+  op.state = OpState::pending;
+  return Started::pending;
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) noexcept {
+  BackendHandle& handle = *op.handle;
   handle.op(direction) = &op;
   op.state = OpState::pending;
   if (const std::int64_t error = sync(handle); error < 0) {
@@ -28,8 +39,10 @@ Started ReadinessBackend<Poller>::park(Op& op, Direction direction) noexcept {
     op.state = OpState::idle;
     return done(op, error);
   }
-  handle.stalled &= direction != Direction::read;
-  if (direction == Direction::read && handle.readable) {
+  if (direction == Direction::read) {
+    handle.set_stalled(false);
+  }
+  if (direction == Direction::read && handle.knows(is_readable)) {
     queue_item(handle);  // the poller has reported it already and will not again
   }
   return Started::pending;
@@ -43,7 +56,7 @@ Started ReadinessBackend<Poller>::start(ConnectOp& op) noexcept {
   if (result != -EINPROGRESS) {
     return done(op, result);
   }
-  handle.full = false;
+  handle.learn(is_writable);
   return park(op, Direction::write);
 }
 
@@ -51,7 +64,7 @@ template <class Poller>
 Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
   BackendHandle& handle = *op.handle;
   assert(op.state == OpState::idle && handle.reader == nullptr);
-  if (handle.readable) {
+  if (handle.knows(is_readable)) {
     if (const std::int64_t result = accept(handle, op.peer); result != -EAGAIN) {
       return done(op, result);
     }
@@ -66,7 +79,7 @@ Started ReadinessBackend<Poller>::start(RecvOp& op) noexcept {
   if (op.into.empty()) {
     return done(op, 0);
   }
-  if (handle.readable) {
+  if (handle.knows(is_readable)) {
     if (const std::int64_t result = receive(handle, op.into); result != -EAGAIN) {
       return done(op, result);
     }
@@ -78,19 +91,12 @@ template <class Poller>
 Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
   BackendHandle& handle = *op.handle;
   assert(op.state == OpState::idle && handle.writer == nullptr);
-  if (!handle.full) {
+  if (handle.knows(is_writable)) {
     if (const std::int64_t result = send(handle, op.buffers); result != -EAGAIN) {
       return done(op, result);
     }
   }
   return park(op, Direction::write);
-}
-
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::try_send(BackendHandle* handle,
-                                                std::span<const ConstBuffer> buffers) noexcept {
-  assert(handle->writer == nullptr);
-  return handle->full ? -EAGAIN : send(*handle, buffers);
 }
 
 template <class Poller>

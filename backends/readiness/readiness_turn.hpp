@@ -14,27 +14,10 @@ namespace weir::inline WEIR_ABI::detail {
 // --- Attempts
 // --------------------------------------------------------------------------------------------------------
 
-// For a stream, a short read means that it is drained and a short write that it is full (epoll(7)): no second
-// call to be told EAGAIN. Not when the end, an error or urgent data is still to be met, where a read stops
-// short and no further event follows.
 template <class Poller>
-std::int64_t ReadinessBackend<Poller>::receive(BackendHandle& handle, std::span<std::byte> into) noexcept {
-  const std::int64_t result = Sockets::receive(handle.native, into);
-  if (result == -EAGAIN) {
-    handle.readable = false;
-    handle.hang_up = false;
-  } else if (result > 0) {
-    handle.readable = handle.hang_up || static_cast<std::size_t>(result) == into.size();
-  }
-  return result;
-}
-
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::send(BackendHandle& handle,
-                                            std::span<const ConstBuffer> buffers) noexcept {
+std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
+                                                   std::span<const ConstBuffer> buffers) noexcept {
   constexpr std::size_t most_buffers = 1024;
-  // One call takes a little less than 2 GiB, whatever room there is.
-  constexpr std::size_t most_bytes = std::size_t{1} << 30;
   buffers = buffers.first(std::min(buffers.size(), most_buffers));
   std::size_t total = 0;
   for (const ConstBuffer& buffer : buffers) {
@@ -43,10 +26,10 @@ std::int64_t ReadinessBackend<Poller>::send(BackendHandle& handle,
   if (total == 0) {
     return 0;
   }
-  const std::int64_t result = buffers.size() == 1 ? Sockets::send(handle.native, buffers[0])
-                                                  : Sockets::send_gather(handle.native, buffers);
-  handle.full =
-      result == -EAGAIN || (result >= 0 && static_cast<std::size_t>(result) < std::min(total, most_bytes));
+  const std::int64_t result = Sockets::send_gather(handle.native, buffers);
+  if (result != static_cast<std::int64_t>(total)) {
+    note_short_send(handle, result);
+  }
   return result;
 }
 
@@ -55,7 +38,7 @@ std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress&
   for (int attempt = 0; attempt < accepts_per_turn; ++attempt) {
     const std::int64_t result = Sockets::accept(handle.native, peer);
     if (result == -EAGAIN) {
-      handle.readable = false;
+      handle.unlearn(is_readable);
     }
     if (result != -ECONNABORTED) {
       return result;
@@ -76,8 +59,8 @@ void ReadinessBackend<Poller>::poll(TimePoint deadline) {
   if (busy_poll_.count() > 0 && deadline != TimePoint::min()) {
     const TimePoint until = std::min(deadline, poller_.now() + busy_poll_);
     do {
-      const Polled polled =
-          registered_ != 0 ? poller_.poll(TimePoint::min()) : Polled{{}, poller_.take_wake()};
+      const auto polled = registered_ != 0 ? poller_.poll(TimePoint::min())
+                                            : Polled<typename Poller::Event>{{}, poller_.take_wake()};
       collect(polled.events);
       if (!polled.events.empty() || polled.woken) {
         return;
@@ -88,46 +71,36 @@ void ReadinessBackend<Poller>::poll(TimePoint deadline) {
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::collect(std::span<const PollEvent> events) {
-  for (const PollEvent& event : events) {
-    BackendHandle* const handle = table_.find_token(event.token);
+void ReadinessBackend<Poller>::collect(std::span<const typename Poller::Event> events) {
+  for (const auto& event : events) {
+    BackendHandle* const handle = table_.find_token(token_of(event));
     if (handle == nullptr) {
       continue;  // of a registration that is over
     }
-    bool is_awaited = false;
-    if ((event.ready & is_readable) != 0) {
-      handle->readable = true;
-      handle->stalled = false;
-      is_awaited |= handle->reader != nullptr;
-      if (handle->read_watch != nullptr) {
-        handle->fired |= is_readable;
-        is_awaited = true;
-      }
-    }
-    if ((event.ready & is_writable) != 0) {
-      handle->full = false;
-      is_awaited |= handle->writer != nullptr;
-      if (handle->write_watch != nullptr) {
-        handle->fired |= is_writable;
-        is_awaited = true;
-      }
-    }
-    if ((event.ready & is_ended) != 0) {
-      handle->hang_up = true;
-    }
-    // Level-triggered, what nobody waits for would come again and again: the item takes it out of the
-    // interest.
-    if (is_awaited || is_level(*handle)) {
+    const Readiness ready = ready_of(event);
+    handle->learn(ready);
+    if (!Poller::has_edge || handle->special) [[unlikely]] {
+      collect_special(*handle, ready);
+    } else if (((ready & is_readable) != 0 && handle->reader != nullptr) ||
+               ((ready & is_writable) != 0 && handle->writer != nullptr)) {
       queue_item(*handle);
     }
   }
 }
 
+// Level-triggered, what nobody waits for would come again and again: the item takes it out of the interest.
 template <class Poller>
-void ReadinessBackend<Poller>::queue_item(BackendHandle& handle) {
-  if (!handle.queued) {
-    queue_.push(&run_event, &handle, handle.generation);
-    handle.queued = true;
+void ReadinessBackend<Poller>::collect_special(BackendHandle& handle, Readiness ready) {
+  if ((ready & is_readable) != 0) {
+    handle.set_stalled(false);
+  }
+  const int watched = (handle.read_watch != nullptr ? is_readable : 0) |
+                      (handle.write_watch != nullptr ? is_writable : 0);
+  handle.set_fired(static_cast<Readiness>(handle.fired() | (ready & watched)));
+  const int awaited = watched | (handle.reader != nullptr ? is_readable : 0) |
+                      (handle.writer != nullptr ? is_writable : 0);
+  if ((ready & awaited) != 0 || is_level(handle)) {
+    queue_item(handle);
   }
 }
 
@@ -145,27 +118,40 @@ void ReadinessBackend<Poller>::run_event(ReadyItem& item, ReadyAction action) {
     return;
   }
   auto& backend = *static_cast<ReadinessBackend*>(handle.backend);
-  if (handle.reader != nullptr && handle.readable) {
-    backend.run_reader(handle);
+  if (handle.reader != nullptr && handle.knows(is_readable)) {
+    if (handle.reader->kind == OpKind::read_stream) [[likely]] {
+      backend.run_read_stream(handle, static_cast<ReadStream&>(*handle.reader));
+    } else {
+      backend.run_reader(handle);
+    }
+    if (handle.generation != generation) {
+      return;
+    }
   }
-  if (handle.generation == generation && (handle.fired & is_readable) != 0) {
+  if (!Poller::has_edge || handle.writer != nullptr || handle.special) [[unlikely]] {
+    backend.run_watches_and_writer(handle, generation);
+    if (handle.generation != generation) {
+      return;
+    }
+  }
+  if (handle.knows(is_readable) && handle.reader != nullptr && !handle.stalled) [[unlikely]] {
+    backend.queue_item(handle);  // others first
+  }
+}
+
+template <class Poller>
+void ReadinessBackend<Poller>::run_watches_and_writer(BackendHandle& handle, std::uint32_t generation) {
+  if ((handle.fired() & is_readable) != 0) {
     run_watch(handle, Direction::read);
   }
-  if (handle.generation == generation && handle.writer != nullptr && !handle.full) {
-    backend.run_writer(handle);
+  if (handle.generation == generation && handle.writer != nullptr && handle.knows(is_writable)) {
+    run_writer(handle);
   }
-  if (handle.generation == generation && (handle.fired & is_writable) != 0) {
+  if (handle.generation == generation && (handle.fired() & is_writable) != 0) {
     run_watch(handle, Direction::write);
   }
-  if (handle.generation != generation) {
-    return;
-  }
-  if (is_level(handle)) {
-    // An error is the same that the next operation or watch will be told.
-    backend.sync(handle);
-  }
-  if (handle.reader != nullptr && handle.readable && !handle.stalled) {
-    backend.queue_item(handle);  // others first
+  if (handle.generation == generation && is_level(handle)) {
+    sync(handle);  // an error is the same that the next operation or watch will be told
   }
 }
 
@@ -191,7 +177,7 @@ void ReadinessBackend<Poller>::run_answer(ReadyItem& item, ReadyAction action) {
 
 template <class Poller>
 void ReadinessBackend<Poller>::run_watch(BackendHandle& handle, Direction direction) {
-  handle.fired &= direction == Direction::read ? Readiness{is_writable} : Readiness{is_readable};
+  handle.set_fired(handle.fired() & (direction == Direction::read ? is_writable : is_readable));
   Watch& watch = *handle.watch(direction);
   watch.on_ready(watch);
 }
@@ -199,9 +185,6 @@ void ReadinessBackend<Poller>::run_watch(BackendHandle& handle, Direction direct
 template <class Poller>
 void ReadinessBackend<Poller>::run_reader(BackendHandle& handle) {
   switch (handle.reader->kind) {
-    case OpKind::read_stream:
-      run_read_stream(handle, static_cast<ReadStream&>(*handle.reader));
-      break;
     case OpKind::accept_stream:
       run_accept_stream(handle, static_cast<AcceptStream&>(*handle.reader));
       break;
@@ -217,7 +200,7 @@ void ReadinessBackend<Poller>::run_reader(BackendHandle& handle) {
       }
       break;
     default:
-      assert(!"a writing operation in the reader's slot");
+      assert(!"run_event() runs read streams; the others are for the writer's slot");
   }
 }
 
@@ -235,34 +218,42 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
 
 template <class Poller>
 void ReadinessBackend<Poller>::run_read_stream(BackendHandle& handle, ReadStream& stream) {
-  std::span<std::byte> buffer;
-  if (stream.get_buffer != nullptr) {
-    const std::uint32_t generation = handle.generation;
-    buffer = stream.get_buffer(stream);
-    if (handle.generation != generation || handle.reader != &stream) {
-      return;
-    }
+  std::span<std::byte> buffer(buffer_.get(), receive_buffer_bytes);
+  if (stream.get_buffer != nullptr || buffer_ == nullptr) [[unlikely]] {
+    buffer = buffer_for(handle, stream);
     if (buffer.empty()) {
-      // The owner gave up: nothing more until there is news or it starts anew, which it may just have done.
-      handle.stalled = !handle.queued;
       return;
     }
-  } else {
-    if (buffer_ == nullptr) {
-      buffer_.reset(new (std::nothrow) std::byte[receive_buffer_bytes]);
-      if (buffer_ == nullptr) {
-        answer_now(handle.reader, -ENOMEM);
-        return;
-      }
-    }
-    buffer = {buffer_.get(), receive_buffer_bytes};
   }
   const std::int64_t result = receive(handle, buffer);
-  if (result > 0) {
+  if (result > 0) [[likely]] {
     stream.on_data(stream, buffer.first(static_cast<std::size_t>(result)));
   } else if (result != -EAGAIN) {
     answer_now(handle.reader, result);
   }
+}
+
+// Where to receive to: the owner's buffer, or the backend's own on its first use. Empty: not now.
+template <class Poller>
+std::span<std::byte> ReadinessBackend<Poller>::buffer_for(BackendHandle& handle, ReadStream& stream) {
+  if (stream.get_buffer == nullptr) {
+    buffer_.reset(new (std::nothrow) std::byte[receive_buffer_bytes]);
+    if (buffer_ == nullptr) {
+      answer_now(handle.reader, -ENOMEM);
+      return {};
+    }
+    return {buffer_.get(), receive_buffer_bytes};
+  }
+  const std::uint32_t generation = handle.generation;
+  const std::span<std::byte> buffer = stream.get_buffer(stream);
+  if (handle.generation != generation || handle.reader != &stream) {
+    return {};
+  }
+  if (buffer.empty()) {
+    // The owner gave up: nothing more until there is news or it starts anew, which it may just have done.
+    handle.set_stalled(!handle.queued);
+  }
+  return buffer;
 }
 
 template <class Poller>
@@ -275,7 +266,7 @@ void ReadinessBackend<Poller>::run_accept_stream(BackendHandle& handle, AcceptSt
       continue;
     }
     if (result == -EAGAIN) {
-      handle.readable = false;
+      handle.unlearn(is_readable);
       return;
     }
     if (result < 0) {

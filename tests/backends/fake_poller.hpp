@@ -179,6 +179,7 @@ struct Sockets {
 template <bool edge>
 struct Poller {
   using Sockets = fake::Sockets;
+  using Event = PollEvent;
   static constexpr bool has_edge = edge;
 
   std::int64_t watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
@@ -210,7 +211,7 @@ struct Poller {
     }
     socket.registered = false;
   }
-  Polled poll(TimePoint) {
+  Polled<Event> poll(TimePoint) {
     ++kernel->counts.polls;
     auto& events = kernel->events;
     events.clear();

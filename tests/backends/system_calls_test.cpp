@@ -48,7 +48,7 @@ struct CountedPoller : EpollPoller {
     ++counts.controls;
     EpollPoller::unwatch(native);
   }
-  Polled poll(TimePoint deadline) {
+  Polled<Event> poll(TimePoint deadline) {
     ++counts.polls;
     return EpollPoller::poll(deadline);
   }
