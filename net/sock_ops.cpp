@@ -7,6 +7,7 @@
 
 #include <weir/exceptions.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -14,16 +15,27 @@ namespace weir::inline WEIR_ABI::detail {
 // --- What they share
 // -------------------------------------------------------------------------------------------------
 
-BackendHandle* SockAwaiter::prepare(Direction direction) const {
+inline BackendHandle* SockAwaiter::prepare(Direction direction) const {
   BackendHandle* const handle = SocketAccess::attach(*socket_, *loop_, awaits);
   if (LoopAccess::backend(*loop_).pending(handle, direction) != nullptr) [[unlikely]] {
-    throw RuntimeError(std::string(awaits) +
-                       ": another operation in this direction is pending on the socket");
+    refuse_second();
   }
-  if (loop_->get_debug() && Backend::Sockets::is_blocking(socket_->native_handle()) > 0) [[unlikely]] {
-    throw std::invalid_argument(std::string(awaits) + ": the socket must be non-blocking");
+  if (loop_->get_debug()) [[unlikely]] {
+    check_non_blocking();
   }
   return handle;
+}
+
+inline bool SockAwaiter::may_go_on() const noexcept { return LoopAccess::spend_await_budget(*loop_); }
+
+void SockAwaiter::refuse_second() const {
+  throw RuntimeError(std::string(awaits) + ": another operation in this direction is pending on the socket");
+}
+
+void SockAwaiter::check_non_blocking() const {
+  if (Backend::Sockets::is_blocking(socket_->native_handle()) > 0) {
+    throw std::invalid_argument(std::string(awaits) + ": the socket must be non-blocking");
+  }
 }
 
 // The cancellation stays with the task: it is thrown when the operation answers -ECANCELED, and at the next
@@ -78,12 +90,20 @@ void RecvIntoAwaiter::done(Op& op) noexcept {
 
 bool SendAllAwaiter::await_ready() {
   handle = prepare(Direction::write);
-  on_done = &done;
-  return rest_.empty() || (send_rest() && may_go_on());
+  if (rest_.empty()) [[unlikely]] {
+    return true;
+  }
+  result = LoopAccess::backend(*loop_).try_send(handle, {&rest_, 1});
+  return (result == static_cast<std::int64_t>(rest_.size()) || send_rest(result)) && may_go_on();
 }
 
-bool SendAllAwaiter::send_rest() noexcept {
-  for (;;) {
+bool SendAllAwaiter::send_rest(std::int64_t taken) noexcept {
+  if (taken < 0 && taken != -EAGAIN) {
+    return true;
+  }
+  on_done = &done;
+  rest_ = rest_.subspan(static_cast<std::size_t>(std::max<std::int64_t>(taken, 0)));
+  while (!rest_.empty()) {
     buffers = std::span<const ConstBuffer>(&rest_, 1);
     if (LoopAccess::backend(*loop_).start(static_cast<SendOp&>(*this)) == Started::pending) {
       return false;
@@ -92,10 +112,8 @@ bool SendAllAwaiter::send_rest() noexcept {
       return true;
     }
     rest_ = rest_.subspan(static_cast<std::size_t>(result));
-    if (rest_.empty()) {
-      return true;
-    }
   }
+  return true;
 }
 
 bool SendAllAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
@@ -107,14 +125,11 @@ bool SendAllAwaiter::cancel_op(CancelHook& hook, std::string_view) noexcept {
 
 void SendAllAwaiter::done(Op& op) noexcept {
   auto& self = static_cast<SendAllAwaiter&>(static_cast<SendOp&>(op));
-  if (self.result >= 0) {
-    self.rest_ = self.rest_.subspan(static_cast<std::size_t>(self.result));
-    if (!self.rest_.empty()) {
-      if (self.cancelled_) {
-        self.result = -ECANCELED;  // these bytes are sent, the others will not be
-      } else if (!self.send_rest()) {
-        return;
-      }
+  if (self.result >= 0 && static_cast<std::size_t>(self.result) != self.rest_.size()) {
+    if (self.cancelled_) {
+      self.result = -ECANCELED;  // these bytes are sent, the others will not be
+    } else if (!self.send_rest(self.result)) {
+      return;
     }
   }
   self.task_->step();

@@ -157,7 +157,7 @@ void Socket::take_handle(Socket& other) noexcept {
 
 namespace detail {
 
-BackendHandle* SocketAccess::attach(weir::Socket& socket, EventLoop& loop, const char* call) {
+BackendHandle* SocketAccess::attach_first(weir::Socket& socket, EventLoop& loop, const char* call) {
   if (socket.handle_ == nullptr) {
     LoopAccess::check_open(loop, call);
     if (!socket.is_open()) {
@@ -165,7 +165,7 @@ BackendHandle* SocketAccess::attach(weir::Socket& socket, EventLoop& loop, const
     }
     socket.handle_ = LoopAccess::backend(loop).attach(socket.native_, &socket.handle_);
     socket.loop_ = &loop;
-  } else if (socket.loop_ != &loop) {
+  } else {
     throw RuntimeError(std::string(call) + ": the socket is used by another loop");
   }
   return socket.handle_;

@@ -34,7 +34,19 @@ class ReadinessBackend {
 
   Started start(ConnectOp& op) noexcept;
   Started start(AcceptOp& op) noexcept;
-  Started start(RecvOp& op) noexcept;
+  Started start(RecvOp& op) noexcept {
+    BackendHandle& handle = *op.handle;
+    assert(op.state == OpState::idle && handle.reader == nullptr);
+    if (op.into.empty()) [[unlikely]] {
+      return done(op, 0);
+    }
+    if (handle.knows(is_readable)) {
+      if (const std::int64_t result = receive(handle, op.into); result != -EAGAIN) {
+        return done(op, result);
+      }
+    }
+    return park(op, Direction::read);
+  }
   Started start(SendOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
     assert(handle->writer == nullptr);
@@ -88,13 +100,29 @@ class ReadinessBackend {
   void settle(BackendHandle& handle) noexcept;
 
   // Beginning and ending operations.
-  Started park(Op& op, Direction direction) noexcept;
+  Started park(Op& op, Direction direction) noexcept {
+    BackendHandle& handle = *op.handle;
+    if (!is_settled(handle) || (direction == Direction::read && handle.knows(is_readable))) [[unlikely]] {
+      return park_unsettled(op, direction);
+    }
+    handle.op(direction) = &op;
+    op.state = OpState::pending;
+    return Started::pending;
+  }
   Started park_unsettled(Op& op, Direction direction) noexcept;
   Started start_stream(Op& op) noexcept;
   void stop_stream(Op& op) noexcept;
-  static Started done(Op& op, std::int64_t result) noexcept;
+  static Started done(Op& op, std::int64_t result) noexcept {
+    op.result = result;
+    return Started::done;
+  }
   void answer_later(BackendHandle& handle, Op& op, std::int64_t result) noexcept;
-  static void answer_now(Op*& slot, std::int64_t result) noexcept;
+  static void answer_now(Op*& slot, std::int64_t result) noexcept {
+    Op& op = *std::exchange(slot, nullptr);
+    op.state = OpState::idle;
+    op.result = result;
+    op.on_done(op);
+  }
 
   // One attempt each: -EAGAIN when there was nothing to be had. They keep the hints. For a stream, a short
   // read means that it is drained and a short write that it is full (epoll(7)): no second call to be told
@@ -143,7 +171,7 @@ class ReadinessBackend {
   static void run_event(ReadyItem& item, ReadyAction action);
   static void run_answer(ReadyItem& item, ReadyAction action);
   static void run_nothing(ReadyItem&, ReadyAction) {}
-  [[gnu::noinline]] void run_reader(BackendHandle& handle);
+  [[gnu::noinline]] void run_accepting(BackendHandle& handle);
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
   [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);

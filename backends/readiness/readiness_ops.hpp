@@ -13,23 +13,6 @@ namespace weir::inline WEIR_ABI::detail {
 // -------------------------------------------------------------------------------------------------------
 
 template <class Poller>
-Started ReadinessBackend<Poller>::done(Op& op, std::int64_t result) noexcept {
-  op.result = result;
-  return Started::done;
-}
-
-template <class Poller>
-Started ReadinessBackend<Poller>::park(Op& op, Direction direction) noexcept {
-  BackendHandle& handle = *op.handle;
-  if (!is_settled(handle) || (direction == Direction::read && handle.knows(is_readable))) {
-    return park_unsettled(op, direction);
-  }
-  handle.op(direction) = &op;
-  op.state = OpState::pending;
-  return Started::pending;
-}
-
-template <class Poller>
 Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) noexcept {
   BackendHandle& handle = *op.handle;
   handle.op(direction) = &op;
@@ -73,21 +56,6 @@ Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
 }
 
 template <class Poller>
-Started ReadinessBackend<Poller>::start(RecvOp& op) noexcept {
-  BackendHandle& handle = *op.handle;
-  assert(op.state == OpState::idle && handle.reader == nullptr);
-  if (op.into.empty()) {
-    return done(op, 0);
-  }
-  if (handle.knows(is_readable)) {
-    if (const std::int64_t result = receive(handle, op.into); result != -EAGAIN) {
-      return done(op, result);
-    }
-  }
-  return park(op, Direction::read);
-}
-
-template <class Poller>
 Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
   BackendHandle& handle = *op.handle;
   assert(op.state == OpState::idle && handle.writer == nullptr);
@@ -107,14 +75,6 @@ Started ReadinessBackend<Poller>::start_stream(Op& op) noexcept {
 
 // --- Ending
 // ----------------------------------------------------------------------------------------------------------
-
-template <class Poller>
-void ReadinessBackend<Poller>::answer_now(Op*& slot, std::int64_t result) noexcept {
-  Op& op = *std::exchange(slot, nullptr);
-  op.state = OpState::idle;
-  op.result = result;
-  op.on_done(op);
-}
 
 // The item carries the answer. Until it runs, `result` is the item's number, by which stop() finds it.
 template <class Poller>

@@ -121,8 +121,12 @@ void ReadinessBackend<Poller>::run_event(ReadyItem& item, ReadyAction action) {
   if (handle.reader != nullptr && handle.knows(is_readable)) {
     if (handle.reader->kind == OpKind::read_stream) [[likely]] {
       backend.run_read_stream(handle, static_cast<ReadStream&>(*handle.reader));
+    } else if (handle.reader->kind == OpKind::recv) {
+      if (const auto result = receive(handle, static_cast<RecvOp&>(*handle.reader).into); result != -EAGAIN) {
+        answer_now(handle.reader, result);
+      }
     } else {
-      backend.run_reader(handle);
+      backend.run_accepting(handle);
     }
     if (handle.generation != generation) {
       return;
@@ -183,24 +187,12 @@ void ReadinessBackend<Poller>::run_watch(BackendHandle& handle, Direction direct
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::run_reader(BackendHandle& handle) {
-  switch (handle.reader->kind) {
-    case OpKind::accept_stream:
-      run_accept_stream(handle, static_cast<AcceptStream&>(*handle.reader));
-      break;
-    case OpKind::recv:
-      if (const auto result = receive(handle, static_cast<RecvOp*>(handle.reader)->into); result != -EAGAIN) {
-        answer_now(handle.reader, result);
-      }
-      break;
-    case OpKind::accept:
-      if (const auto result = accept(handle, static_cast<AcceptOp*>(handle.reader)->peer);
-          result != -EAGAIN) {
-        answer_now(handle.reader, result);
-      }
-      break;
-    default:
-      assert(!"run_event() runs read streams; the others are for the writer's slot");
+void ReadinessBackend<Poller>::run_accepting(BackendHandle& handle) {
+  if (handle.reader->kind == OpKind::accept_stream) {
+    run_accept_stream(handle, static_cast<AcceptStream&>(*handle.reader));
+  } else if (const auto result = accept(handle, static_cast<AcceptOp*>(handle.reader)->peer);
+             result != -EAGAIN) {
+    answer_now(handle.reader, result);
   }
 }
 

@@ -44,10 +44,10 @@ class WEIR_API SockAwaiter : public AwaiterBase, protected CancelHook {
       : CancelHook(cancel, call), loop_(&loop), socket_(&socket) {}
 
   // Throws when the socket cannot be used for this now; else attaches it to the loop.
-  BackendHandle* prepare(Direction direction) const;
+  inline BackendHandle* prepare(Direction direction) const;
   // May a call that is done return without suspending? False when the task has had its share of these in this
   // turn.
-  bool may_go_on() const noexcept { return spend_await_budget(*loop_); }
+  inline bool may_go_on() const noexcept;
   template <std::derived_from<PromiseBase> P>
   void suspend(std::coroutine_handle<P> coroutine, const Op& op) noexcept {
     task_ = coroutine.promise().task;
@@ -61,6 +61,8 @@ class WEIR_API SockAwaiter : public AwaiterBase, protected CancelHook {
   void interrupt(Op& op) const noexcept;
   // Throws what a negative result means.
   [[noreturn]] void fail(std::int64_t result) const;
+  [[noreturn]] void refuse_second() const;
+  void check_non_blocking() const;
 
   EventLoop* loop_;
   weir::Socket* socket_;
@@ -133,8 +135,9 @@ class WEIR_API SendAllAwaiter : public SockAwaiter, private SendOp {
  private:
   static bool cancel_op(CancelHook& hook, std::string_view message) noexcept;
   static void done(Op& op) noexcept;
-  // Sends until nothing is left, the system takes no more, or it fails. False: an operation is pending.
-  bool send_rest() noexcept;
+  // Goes on after the system took `taken` bytes, or none, or failed, until nothing is left, it takes no more,
+  // or it fails. False: an operation is pending.
+  bool send_rest(std::int64_t taken) noexcept;
 
   std::span<const std::byte> rest_;  // also the gather list of one
   bool cancelled_ = false;
