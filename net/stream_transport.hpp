@@ -76,9 +76,7 @@ class StreamTransport final : public Transport, private ReadStream {
 
   // Writing.
   // Is it open, and nothing waits to be sent, so that what is written may go to the system?
-  bool is_clear() const noexcept {
-    return !(closing_ || eof_wanted_) && queue_ == nullptr && !is_over();
-  }
+  bool is_clear() const noexcept { return !(closing_ || eof_wanted_) && queue_ == nullptr && !is_over(); }
   bool may_write(const char* call, std::size_t size);
   // The queue, made when there is none; whoever asks puts something into it.
   WriteQueue& queue();

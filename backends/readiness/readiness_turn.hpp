@@ -60,7 +60,7 @@ void ReadinessBackend<Poller>::poll(TimePoint deadline) {
     const TimePoint until = std::min(deadline, poller_.now() + busy_poll_);
     do {
       const auto polled = registered_ != 0 ? poller_.poll(TimePoint::min())
-                                            : Polled<typename Poller::Event>{{}, poller_.take_wake()};
+                                           : Polled<typename Poller::Event>{{}, poller_.take_wake()};
       collect(polled.events);
       if (!polled.events.empty() || polled.woken) {
         return;
@@ -94,11 +94,11 @@ void ReadinessBackend<Poller>::collect_special(BackendHandle& handle, Readiness 
   if ((ready & is_readable) != 0) {
     handle.set_stalled(false);
   }
-  const int watched = (handle.read_watch != nullptr ? is_readable : 0) |
-                      (handle.write_watch != nullptr ? is_writable : 0);
+  const int watched =
+      (handle.read_watch != nullptr ? is_readable : 0) | (handle.write_watch != nullptr ? is_writable : 0);
   handle.set_fired(static_cast<Readiness>(handle.fired() | (ready & watched)));
-  const int awaited = watched | (handle.reader != nullptr ? is_readable : 0) |
-                      (handle.writer != nullptr ? is_writable : 0);
+  const int awaited =
+      watched | (handle.reader != nullptr ? is_readable : 0) | (handle.writer != nullptr ? is_writable : 0);
   if ((ready & awaited) != 0 || is_level(handle)) {
     queue_item(handle);
   }
