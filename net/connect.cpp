@@ -50,9 +50,9 @@ class BeginAwaiter : public AwaiterBase, private CancelHook {
   void await_resume() { task_->throw_if_cancelled(); }
 
  private:
-  static void run(ReadyItem& item, ReadyAction action) {
+  static void run(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
     if (action == ReadyAction::run) {
-      auto& self = *static_cast<BeginAwaiter*>(item.object);
+      auto& self = *static_cast<BeginAwaiter*>(object);
       self.transport_->begin();
       self.task_->wake();
     }

@@ -281,10 +281,10 @@ void StreamTransport::lose(std::exception_ptr error) noexcept {
   LoopAccess::ready(*loop_).push(&run_lost, this, reinterpret_cast<std::uintptr_t>(boxed));
 }
 
-void StreamTransport::run_lost(ReadyItem& item, ReadyAction action) {
-  const std::unique_ptr<std::exception_ptr> boxed(reinterpret_cast<std::exception_ptr*>(item.words[0]));
+void StreamTransport::run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action) {
+  const std::unique_ptr<std::exception_ptr> boxed(reinterpret_cast<std::exception_ptr*>(error));
   if (action == ReadyAction::run) {
-    static_cast<StreamTransport*>(item.object)->finish(boxed != nullptr ? std::move(*boxed) : nullptr);
+    static_cast<StreamTransport*>(object)->finish(boxed != nullptr ? std::move(*boxed) : nullptr);
   }
 }
 

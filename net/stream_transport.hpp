@@ -101,7 +101,7 @@ class StreamTransport final : public Transport, private ReadStream {
   void report(const char* message, std::exception_ptr exception) noexcept;
   void callback_failed(const char* message) noexcept;
   void lose(std::exception_ptr error) noexcept;
-  static void run_lost(ReadyItem& item, ReadyAction action);
+  static void run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action);
   void finish(std::exception_ptr error) noexcept;
 
   static constexpr std::size_t default_high = 64 * 1024;

@@ -151,13 +151,6 @@ void EventLoop::collect(TimePoint deadline) {
   }
 }
 
-void EventLoop::run() {
-  if (!timers_->empty()) {
-    timers_->queue_due(backend_->backend.now(), ready_);
-  }
-  run_batch(ready_.size());
-}
-
 // With work ready, nothing posted and nothing registered, polling would find nothing: a chain of callbacks
 // costs no look at the system.
 bool EventLoop::poll_is_needless() const noexcept {
@@ -166,16 +159,15 @@ bool EventLoop::poll_is_needless() const noexcept {
 }
 
 // What the batch schedules is for the next turn.
-void EventLoop::run_batch(std::size_t count) {
+inline void EventLoop::run_batch(std::size_t count) {
   while (count != 0) {
     try {
       do {
         --count;
-        detail::ReadyItem item = ready_.pop();
         if (debug_) [[unlikely]] {
-          run_debugged(item);
+          run_debugged();
         } else {
-          item.function(item, detail::ReadyAction::run);
+          ready_.pop()(detail::ReadyAction::run);
         }
         if (!detail::ContextAccess::is_fresh(callback_context_)) [[unlikely]] {
           callback_context_ = Context();
@@ -189,6 +181,13 @@ void EventLoop::run_batch(std::size_t count) {
       report_callback_exception();
     }
   }
+}
+
+inline void EventLoop::run() {
+  if (!timers_->empty()) {
+    timers_->queue_due(backend_->backend.now(), ready_);
+  }
+  run_batch(ready_.size());
 }
 
 // --- Running and stopping
@@ -324,7 +323,7 @@ void EventLoop::close() {
 void EventLoop::drop_callbacks() noexcept {
   while (!ready_.empty()) {
     detail::ReadyItem item = ready_.pop();
-    item.function(item, detail::ReadyAction::drop);
+    item(detail::ReadyAction::drop);
   }
 }
 

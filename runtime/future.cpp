@@ -19,7 +19,7 @@ namespace {
 struct DoneCallback final : WaitNode {
   DoneCallback() : WaitNode(&queue) {}
   static void queue(WaitNode& node) noexcept;
-  static void run(ReadyItem& item, ReadyAction action);
+  static void run(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action);
 
   Callback callback;
   Context context;
@@ -31,11 +31,11 @@ void DoneCallback::queue(WaitNode& node) noexcept {
   LoopAccess::ready(self.keep->get_loop()).push(&run, &self);
 }
 
-void DoneCallback::run(ReadyItem& item, ReadyAction action) {
+void DoneCallback::run(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
   struct Freed {
     DoneCallback* self;
     ~Freed() { delete_block(self); }
-  } const freed{static_cast<DoneCallback*>(item.object)};
+  } const freed{static_cast<DoneCallback*>(object)};
   if (action != ReadyAction::run) {
     return;
   }

@@ -120,8 +120,8 @@ void Inbox::recycle(Node* node) noexcept {
       !recycled_.compare_exchange_weak(head, node, std::memory_order_release, std::memory_order_relaxed));
 }
 
-void run_posted(ReadyItem& item, ReadyAction action) {
-  auto* node = static_cast<Inbox::Node*>(item.object);
+void run_posted(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
+  auto* node = static_cast<Inbox::Node*>(object);
   Callback callback = std::move(node->callback);
   Context context = std::move(node->context);
   node->inbox->recycle(node);

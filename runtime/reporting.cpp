@@ -100,7 +100,8 @@ void EventLoop::set_slow_callback_duration(Duration duration) noexcept {
 Duration EventLoop::slow_callback_duration() const noexcept { return debugging_->slow_callback_duration; }
 
 // The clock is read around the item because that is what is asked: how long did it keep the loop?
-void EventLoop::run_debugged(detail::ReadyItem& item) {
+void EventLoop::run_debugged() {
+  const detail::ReadyItem item = ready_.pop();
   debugging_->running.clear();
   const TimePoint begun = time();
   struct Timed {
@@ -120,7 +121,7 @@ void EventLoop::run_debugged(detail::ReadyItem& item) {
       }
     }
   } const timed{*this, begun};
-  item.function(item, detail::ReadyAction::run);
+  item(detail::ReadyAction::run);
 }
 
 void EventLoop::report_callback_exception() noexcept {

@@ -12,9 +12,9 @@ EventLoop*& running_loop_slot() noexcept;
 
 // Ready items: a due timer {slot, ticket}, a suspended task, a callback with its context, a callback posted
 // by another thread.
-void run_timer(ReadyItem& item, ReadyAction action);
-void run_task(ReadyItem& item, ReadyAction action);
-void run_scheduled(ReadyItem& item, ReadyAction action);
-void run_posted(ReadyItem& item, ReadyAction action);
+void run_timer(void* object, std::uintptr_t first, std::uintptr_t second, ReadyAction action);
+void run_task(void* object, std::uintptr_t first, std::uintptr_t second, ReadyAction action);
+void run_scheduled(void* object, std::uintptr_t first, std::uintptr_t second, ReadyAction action);
+void run_posted(void* object, std::uintptr_t first, std::uintptr_t second, ReadyAction action);
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -36,15 +36,15 @@ void call_in(Context& context, Callback& callback) {
   callback();
 }
 
-void drop_item(ReadyItem&, ReadyAction) {}
+void drop_item(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
 
 }  // namespace
 
-void run_scheduled(ReadyItem& item, ReadyAction action) {
+void run_scheduled(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
   struct Freed {
     Scheduled* scheduled;
     ~Freed() { delete_block(scheduled); }
-  } const freed{static_cast<Scheduled*>(item.object)};
+  } const freed{static_cast<Scheduled*>(object)};
   if (action == ReadyAction::run) {
     Scheduled& scheduled = *freed.scheduled;
     if (scheduled.loop->get_debug()) {
@@ -54,18 +54,18 @@ void run_scheduled(ReadyItem& item, ReadyAction action) {
   }
 }
 
-void run_timer(ReadyItem& item, ReadyAction action) {
+void run_timer(void* object, std::uintptr_t id, std::uintptr_t, ReadyAction action) {
   if (action != ReadyAction::run) {
     return;  // the heap owns the slot
   }
-  auto* slot = static_cast<TimerSlot*>(item.object);
+  auto* slot = static_cast<TimerSlot*>(object);
   EventLoop& loop = *slot->loop;
   if (loop.get_debug()) {
     LoopAccess::debugging(loop).running = describe_callback(slot->callback, slot->where);
   }
   Callback callback;
   Context context;
-  if (LoopAccess::timers(loop).take(slot, item.words[0], callback, context)) {
+  if (LoopAccess::timers(loop).take(slot, id, callback, context)) {
     call_in(context, callback);
   }
 }
@@ -142,7 +142,7 @@ void Handle::cancel() noexcept {
   // What the callback captured may use the loop when it is destroyed, so the queue is left in order first.
   detail::ReadyItem dropped = *queued;
   queued->function = &detail::drop_item;
-  dropped.function(dropped, detail::ReadyAction::drop);
+  dropped(detail::ReadyAction::drop);
 }
 
 std::string Handle::describe() const {

@@ -94,8 +94,8 @@ void SignalState::queue_slowly(ReadyQueue& ready) {
   const std::uint64_t signals = pending.exchange(0, std::memory_order_relaxed);
   if ((signals >> SIGINT & 1) != 0) {
     ready.push(
-        [](ReadyItem& item, ReadyAction action) {
-          auto* loop_signals = static_cast<SignalState*>(item.object);
+        [](void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
+          auto* loop_signals = static_cast<SignalState*>(object);
           if (action == ReadyAction::run && loop_signals->on_interrupt) {
             loop_signals->on_interrupt();
           }

@@ -38,11 +38,11 @@ bool current_exception_is_cancellation() noexcept {
 
 void throw_already_awaited() { throw RuntimeError("cannot reuse a coroutine that was already awaited"); }
 
-void run_task(ReadyItem& item, ReadyAction action) {
+void run_task(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
   if (action != ReadyAction::run) {
     return;
   }
-  auto* task = static_cast<TaskBase*>(item.object);
+  auto* task = static_cast<TaskBase*>(object);
   EventLoop& loop = task->get_loop();
   if (!loop.get_debug()) [[likely]] {
     task->step();

@@ -168,9 +168,9 @@ class ReadinessBackend {
       handle.queued = true;
     }
   }
-  static void run_event(ReadyItem& item, ReadyAction action);
-  static void run_answer(ReadyItem& item, ReadyAction action);
-  static void run_nothing(ReadyItem&, ReadyAction) {}
+  static void run_event(void* object, std::uintptr_t generation_then, std::uintptr_t, ReadyAction action);
+  static void run_answer(void* object, std::uintptr_t its_handle, std::uintptr_t result, ReadyAction action);
+  static void run_nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
   [[gnu::noinline]] void run_accepting(BackendHandle& handle);
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);

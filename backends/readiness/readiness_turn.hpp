@@ -107,9 +107,10 @@ void ReadinessBackend<Poller>::collect_special(BackendHandle& handle, Readiness 
 // Whatever is called here may stop, close and destroy anything; only the handle's memory is sure to be there,
 // and its generation tells whether it is still the same descriptor's.
 template <class Poller>
-void ReadinessBackend<Poller>::run_event(ReadyItem& item, ReadyAction action) {
-  BackendHandle& handle = *static_cast<BackendHandle*>(item.object);
-  const auto generation = static_cast<std::uint32_t>(item.words[0]);
+void ReadinessBackend<Poller>::run_event(void* object, std::uintptr_t generation_then, std::uintptr_t,
+                                         ReadyAction action) {
+  BackendHandle& handle = *static_cast<BackendHandle*>(object);
+  const auto generation = static_cast<std::uint32_t>(generation_then);
   if (handle.generation != generation) {
     return;
   }
@@ -160,11 +161,12 @@ void ReadinessBackend<Poller>::run_watches_and_writer(BackendHandle& handle, std
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::run_answer(ReadyItem& item, ReadyAction action) {
-  Op& op = *static_cast<Op*>(item.object);
-  BackendHandle& handle = *reinterpret_cast<BackendHandle*>(item.words[0]);
+void ReadinessBackend<Poller>::run_answer(void* object, std::uintptr_t its_handle, std::uintptr_t result,
+                                          ReadyAction action) {
+  Op& op = *static_cast<Op*>(object);
+  BackendHandle& handle = *reinterpret_cast<BackendHandle*>(its_handle);
   auto& backend = *static_cast<ReadinessBackend*>(handle.backend);
-  op.result = static_cast<std::intptr_t>(item.words[1]);
+  op.result = static_cast<std::intptr_t>(result);
   op.state = OpState::idle;
   const bool closing = handle.closing;
   if (!closing) {

@@ -386,9 +386,9 @@ void SimBackend::release(Completion& completion) noexcept {
   }
 }
 
-void SimBackend::run_completion(ReadyItem& item, ReadyAction action) {
-  auto& backend = *static_cast<SimBackend*>(item.object);
-  Completion& completion = backend.completions_[item.words[0] - backend.first_ticket_];
+void SimBackend::run_completion(void* object, std::uintptr_t ticket, std::uintptr_t, ReadyAction action) {
+  auto& backend = *static_cast<SimBackend*>(object);
+  Completion& completion = backend.completions_[ticket - backend.first_ticket_];
   Op* op = completion.op;
   backend.release(completion);
   while (!backend.completions_.empty() && backend.completions_.front().finished) {
@@ -403,6 +403,6 @@ void SimBackend::run_completion(ReadyItem& item, ReadyAction action) {
   }
 }
 
-void SimBackend::run_nothing(ReadyItem&, ReadyAction) {}
+void SimBackend::run_nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
 
 }  // namespace weir::inline WEIR_ABI::detail

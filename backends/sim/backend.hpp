@@ -115,14 +115,14 @@ class SimBackend {
   Completion* completion_of(const Op& op) noexcept;
   bool keep_number(native_socket number) noexcept;
   void release(Completion& completion) noexcept;
-  static void run_completion(ReadyItem& item, ReadyAction action);
+  static void run_completion(void* object, std::uintptr_t ticket, std::uintptr_t, ReadyAction action);
 
   bool collect();
   bool arm(BackendHandle& handle);
   void charge_turn() noexcept;
   void wait_for_wake() noexcept;
-  static void run_event(ReadyItem& item, ReadyAction action);
-  static void run_nothing(ReadyItem& item, ReadyAction action);
+  static void run_event(void* object, std::uintptr_t generation, std::uintptr_t, ReadyAction action);
+  static void run_nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction);
   void run_operation(BackendHandle& handle, Direction direction) noexcept;
   void run_read(BackendHandle& handle, ReadStream& stream) noexcept;
   void run_accept(BackendHandle& handle, AcceptStream& stream) noexcept;

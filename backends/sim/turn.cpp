@@ -181,12 +181,11 @@ void SimBackend::unwatch(Watch& watch) noexcept {
 
 // --- Running -------------------------------------------------------------------------------------
 
-void SimBackend::run_event(ReadyItem& item, ReadyAction action) {
+void SimBackend::run_event(void* object, std::uintptr_t generation, std::uintptr_t, ReadyAction action) {
   if (action == ReadyAction::drop) {
     return;
   }
-  auto& handle = *static_cast<BackendHandle*>(item.object);
-  const std::uint64_t generation = item.words[0];
+  auto& handle = *static_cast<BackendHandle*>(object);
   // Each call may close the handle, and may put somebody else in its place.
   for (const Direction direction : {Direction::read, Direction::write}) {
     BackendHandle::Side& side = handle.side(direction);

@@ -264,13 +264,13 @@ struct Loop {
     backend.close_all();
     while (!queue.empty()) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::drop);
+      item(ReadyAction::drop);
     }
   }
   void run() {
     for (std::size_t left = queue.size(); left > 0; --left) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::run);
+      item(ReadyAction::run);
     }
   }
   void turn() {

@@ -62,14 +62,14 @@ struct Server {
     backend.close_all();
     while (!queue.empty()) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::drop);
+      item(ReadyAction::drop);
     }
   }
   void turn() {
     backend.poll(queue.empty() ? backend.now() + std::chrono::seconds(20) : TimePoint::min());
     for (std::size_t left = queue.size(); left > 0; --left) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::run);
+      item(ReadyAction::run);
     }
   }
 };

@@ -84,7 +84,8 @@ TEST_CASE("clause 2: completions run in the order reported, among what others qu
   loop.pass(1ms);
   std::vector<int> expected;
   const auto push_callback = [&](int number) {
-    loop.queue.push([](ReadyItem& item, ReadyAction) { order.push_back(static_cast<int>(item.words[0])); },
+    loop.queue.push([](void*, std::uintptr_t number, std::uintptr_t,
+                       ReadyAction) { order.push_back(static_cast<int>(number)); },
                     nullptr, static_cast<std::uintptr_t>(number));
   };
   for (const int i : {3, 0, 7, 1, 6, 2, 5, 4}) {

@@ -193,7 +193,7 @@ void check_close_all(bool drops_first) {
   }
   while (!queue.empty()) {
     ReadyItem item = queue.pop();
-    item.function(item, ReadyAction::drop);
+    item(ReadyAction::drop);
   }
   backend.reset();
   CHECK(Sockets::close(natives[0]) == 0);

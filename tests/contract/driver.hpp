@@ -144,7 +144,7 @@ struct Loop {
     backend.close_all();
     while (!queue.empty()) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::drop);
+      item(ReadyAction::drop);
     }
   }
 
@@ -152,7 +152,7 @@ struct Loop {
   void run() {
     for (std::size_t left = queue.size(); left > 0; --left) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::run);
+      item(ReadyAction::run);
     }
   }
   void turn(TimePoint deadline = TimePoint::min()) {

@@ -63,7 +63,7 @@ class MiniLoop {
   void run(ReadyAction action) {
     while (!ready_.empty()) {
       ReadyItem item = ready_.pop();
-      item.function(item, action);
+      item(action);
     }
   }
 

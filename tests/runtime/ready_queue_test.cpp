@@ -16,7 +16,7 @@ static_assert(std::is_trivially_copyable_v<ReadyItem>);
 
 namespace {
 
-void nothing(ReadyItem&, ReadyAction) {}
+void nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
 
 struct Model {
   std::uint64_t sequence;

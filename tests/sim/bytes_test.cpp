@@ -288,7 +288,7 @@ TEST_CASE("sim: what was collected for one that left says nothing to its success
   const auto run_collected = [&] {
     while (!loop.queue.empty()) {
       ReadyItem item = loop.queue.pop();
-      item.function(item, ReadyAction::run);
+      item(ReadyAction::run);
     }
   };
   Reading first(loop, handle);

@@ -44,7 +44,7 @@ struct Loop {
     backend.close_all();
     while (!queue.empty()) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::drop);
+      item(ReadyAction::drop);
     }
   }
 
@@ -52,7 +52,7 @@ struct Loop {
     backend.poll(queue.empty() ? deadline : TimePoint::min());
     for (std::size_t left = queue.size(); left > 0; --left) {
       ReadyItem item = queue.pop();
-      item.function(item, ReadyAction::run);
+      item(ReadyAction::run);
     }
   }
 

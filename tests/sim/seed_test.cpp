@@ -85,7 +85,7 @@ TEST_CASE("sim: two schedules differ even where the network leaves no choice") {
     }
     while (!loop.queue.empty()) {
       ReadyItem item = loop.queue.pop();
-      item.function(item, ReadyAction::run);
+      item(ReadyAction::run);
       for (std::size_t i = 0; i != 20; ++i) {
         if (ops[i].answers == 1) {
           ops[i].answers = 2;

@@ -17,9 +17,12 @@
 #include <weir/remote.hpp>
 #include <weir/task.hpp>
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <concepts>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <new>
@@ -313,23 +316,27 @@ class WEIR_API EventLoop {
     using C = std::decay_t<F>;
     if constexpr (sizeof(C) <= 3 * sizeof(void*) && alignof(C) <= alignof(void*) &&
                   std::is_trivially_copyable_v<C>) {
-      void* words[3] = {};
-      ::new (static_cast<void*>(words)) C(std::forward<F>(callback));
+      const C packed(std::forward<F>(callback));
+      std::uintptr_t words[3] = {};
+      std::memcpy(words, &packed, sizeof packed);
       return ready_.push(
-          [](detail::ReadyItem& item, detail::ReadyAction action) {
+          [](void* object, std::uintptr_t first, std::uintptr_t second, detail::ReadyAction action) {
             if (action == detail::ReadyAction::run) {
-              (*std::launder(reinterpret_cast<C*>(&item.object)))();
+              const std::uintptr_t packed[3] = {reinterpret_cast<std::uintptr_t>(object), first, second};
+              std::array<std::byte, sizeof(C)> bytes;
+              std::memcpy(&bytes, packed, sizeof(C));
+              std::bit_cast<C>(bytes)();
             }
           },
-          words[0], reinterpret_cast<std::uintptr_t>(words[1]), reinterpret_cast<std::uintptr_t>(words[2]));
+          reinterpret_cast<void*>(words[0]), words[1], words[2]);
     } else {
       C* box = detail::new_block<C>(std::forward<F>(callback));
       return ready_.push(
-          [](detail::ReadyItem& item, detail::ReadyAction action) {
+          [](void* object, std::uintptr_t, std::uintptr_t, detail::ReadyAction action) {
             struct Freed {
               C* box;
               ~Freed() { detail::delete_block(box); }
-            } freed{static_cast<C*>(item.object)};
+            } freed{static_cast<C*>(object)};
             if (action == detail::ReadyAction::run) {
               (*freed.box)();
             }
@@ -356,10 +363,10 @@ class WEIR_API EventLoop {
   // The turn. See runtime/README.md.
   TimePoint prepare();
   void collect(TimePoint deadline);
-  void run();
-  void run_batch(std::size_t count);
+  inline void run();
+  [[gnu::always_inline]] inline void run_batch(std::size_t count);
   bool poll_is_needless() const noexcept;
-  void run_debugged(detail::ReadyItem& item);
+  void run_debugged();
   void report_callback_exception() noexcept;
   void drop_callbacks() noexcept;
   void destroy_tasks() noexcept;

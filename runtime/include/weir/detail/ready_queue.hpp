@@ -17,7 +17,11 @@ enum class ReadyAction : bool { run, drop };
 // 32 bytes, trivially copyable: a function and three words that are its own business. Small callables live in
 // the words, larger ones behind the first.
 struct ReadyItem {
-  using Function = void (*)(ReadyItem& item, ReadyAction action);
+  // Gets the words as they were pushed; in registers, because a copy in memory would be read before it is
+  // written back.
+  using Function = void (*)(void* object, std::uintptr_t first, std::uintptr_t second, ReadyAction action);
+  void operator()(ReadyAction action) const { function(object, words[0], words[1], action); }
+
   Function function;
   void* object;
   std::uintptr_t words[2];
