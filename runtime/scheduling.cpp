@@ -88,22 +88,26 @@ Handle EventLoop::call_soon_with_care(detail::Callback callback, CallOptions opt
   return Handle(anchor_, number_, ready_.push(&detail::run_scheduled, scheduled));
 }
 
-TimerHandle EventLoop::schedule_at(TimePoint when, detail::Callback callback, CallOptions options,
+TimerHandle EventLoop::schedule_at(TimePoint when, detail::Callback&& callback, CallOptions options,
                                    std::source_location where) {
-  check_open("call_at");
-  check_thread("call_at");
-  Context context;
+  if (call_soon_needs_care_) [[unlikely]] {
+    check_open("call_at");
+    check_thread("call_at");
+  }
   const Context* current = detail::current_context_slot();
   if (options.context != nullptr || (current != nullptr && !detail::ContextAccess::empty(*current)))
       [[unlikely]] {
-    context = detail::context_for(options);
+    Context context = detail::context_for(options);
+    detail::TimerSlot* slot = timers_->add(when, std::move(callback), where);
+    slot->context = std::move(context);
+    return TimerHandle(anchor_, number_, slot, slot->id, when);
   }
-  detail::TimerSlot* slot = timers_->add(when, std::move(callback), std::move(context), where);
+  detail::TimerSlot* slot = timers_->add(when, std::move(callback), where);
   return TimerHandle(anchor_, number_, slot, slot->id, when);
 }
 
 TimerHandle detail::LoopAccess::call_at_plain(EventLoop& loop, TimePoint when, Callback callback) {
-  TimerSlot* slot = loop.timers_->add(when, std::move(callback), Context(), {});
+  TimerSlot* slot = loop.timers_->add(when, std::move(callback), {});
   return TimerHandle(loop.anchor_, loop.number_, slot, slot->id, when);
 }
 

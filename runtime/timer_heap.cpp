@@ -8,13 +8,16 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-TimerSlot* TimerHeap::add(TimePoint when, Callback callback, Context context, std::source_location where) {
+TimerSlot* TimerHeap::add(TimePoint when, Callback&& callback, std::source_location where) {
+  if (entries_.size() == entries_.capacity()) [[unlikely]] {
+    entries_.reserve(std::max<std::size_t>(64, 2 * entries_.size()));  // or nothing has happened
+  }
   TimerSlot* slot = allocate();
   slot->callback = std::move(callback);
-  slot->context = std::move(context);
   slot->when = when;
   slot->where = where;
   slot->id = ++last_id_;
+  slot->order = ++last_order_;
   push(slot);
   return slot;
 }
@@ -34,6 +37,10 @@ bool TimerHeap::reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when) {
     return false;
   }
   slot->when = when;
+  slot->order = ++last_order_;
+  if (!slot->queued && when >= slot->entry_when) {
+    return true;
+  }
   stale_ += slot->queued ? 0 : 1;
   push(slot);
   sweep_if_mostly_stale();
@@ -41,21 +48,58 @@ bool TimerHeap::reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when) {
 }
 
 TimePoint TimerHeap::next_deadline() noexcept {
-  drop_stale_top();
+  settle_top();
   return entries_.empty() ? TimePoint::max() : entries_.front().when;
 }
 
+// The entry takes over where its timer was moved to.
+void TimerHeap::follow(Entry& entry) noexcept {
+  TimerSlot& slot = *entry.slot;
+  entry.when = slot.entry_when = slot.when;
+  entry.ticket = slot.ticket = slot.order;
+}
+
+void TimerHeap::queue(const Entry& due, ReadyQueue& ready) {
+  due.slot->queued = true;
+  ready.push(&run_timer, due.slot, due.ticket);
+}
+
 void TimerHeap::queue_due(TimePoint now, ReadyQueue& ready) {
+  std::size_t left = few_due + entries_.size() / 32;
   while (!entries_.empty() && entries_.front().when <= now) {
-    const Entry due = entries_.front();
-    pop_top();
-    if (due.stale()) {
+    Entry& top = entries_.front();
+    if (top.stale()) {
+      pop_top();
       --stale_;
-      continue;
+    } else if (top.moved()) {
+      follow(top);
+      sift_down(0);
+    } else {
+      queue(top, ready);
+      pop_top();
     }
-    due.slot->queued = true;
-    ready.push(&run_timer, due.slot, due.ticket);
+    if (--left == 0) {
+      queue_all_due(now, ready);
+      return;
+    }
   }
+}
+
+void TimerHeap::queue_all_due(TimePoint now, ReadyQueue& ready) {
+  std::erase_if(entries_, [](const Entry& entry) { return entry.stale(); });
+  stale_ = 0;
+  const auto due = std::partition(entries_.begin(), entries_.end(), [&](Entry& entry) {
+    if (entry.moved()) {
+      follow(entry);
+    }
+    return entry.when > now;
+  });
+  std::sort(due, entries_.end(), [](const Entry& a, const Entry& b) { return a.before(b); });
+  for (auto each = due; each != entries_.end(); ++each) {
+    queue(*each, ready);
+  }
+  entries_.erase(due, entries_.end());
+  make_heap();
 }
 
 bool TimerHeap::take(TimerSlot* slot, std::uint64_t ticket, Callback& callback, Context& context) noexcept {
@@ -102,7 +146,8 @@ void TimerHeap::free(TimerSlot* slot) noexcept {
 }
 
 void TimerHeap::push(TimerSlot* slot) {
-  slot->ticket = ++last_ticket_;
+  slot->ticket = slot->order;
+  slot->entry_when = slot->when;
   slot->queued = false;
   entries_.push_back({slot->when, slot->ticket, slot});
   sift_up(entries_.size() - 1);
@@ -129,20 +174,24 @@ void TimerHeap::sift_up(std::size_t at) noexcept {
   entries_[at] = moving;
 }
 
+std::size_t TimerHeap::smallest_child(std::size_t first) const noexcept {
+  const Entry* const child = &entries_[first];
+  if (first + 4 <= entries_.size()) [[likely]] {
+    const std::size_t left = child[1].before(child[0]) ? 1 : 0;
+    const std::size_t right = child[3].before(child[2]) ? 3 : 2;
+    return first + (child[right].before(child[left]) ? right : left);
+  }
+  std::size_t smallest = 0;
+  for (std::size_t each = 1; first + each < entries_.size(); ++each) {
+    smallest = child[each].before(child[smallest]) ? each : smallest;
+  }
+  return first + smallest;
+}
+
 void TimerHeap::sift_down(std::size_t at) noexcept {
   const Entry moving = entries_[at];
-  for (;;) {
-    const std::size_t first = 4 * at + 1;
-    if (first >= entries_.size()) {
-      break;
-    }
-    std::size_t smallest = first;
-    const std::size_t end = std::min(first + 4, entries_.size());
-    for (std::size_t child = first + 1; child < end; ++child) {
-      if (entries_[child].before(entries_[smallest])) {
-        smallest = child;
-      }
-    }
+  for (std::size_t first = 4 * at + 1; first < entries_.size(); first = 4 * at + 1) {
+    const std::size_t smallest = smallest_child(first);
     if (!entries_[smallest].before(moving)) {
       break;
     }
@@ -152,10 +201,17 @@ void TimerHeap::sift_down(std::size_t at) noexcept {
   entries_[at] = moving;
 }
 
-void TimerHeap::drop_stale_top() noexcept {
-  while (!entries_.empty() && entries_.front().stale()) {
-    pop_top();
-    --stale_;
+void TimerHeap::settle_top() noexcept {
+  while (!entries_.empty()) {
+    if (Entry& top = entries_.front(); top.stale()) {
+      pop_top();
+      --stale_;
+    } else if (top.moved()) {
+      follow(top);
+      sift_down(0);
+    } else {
+      return;
+    }
   }
 }
 
@@ -165,7 +221,11 @@ void TimerHeap::sweep_if_mostly_stale() noexcept {
   }
   std::erase_if(entries_, [](const Entry& entry) { return entry.stale(); });
   stale_ = 0;
-  // Floyd's construction: O(n), and paid for by the cancellations that made it necessary.
+  make_heap();  // paid for by the cancellations that made it necessary
+}
+
+// Floyd's construction: O(n).
+void TimerHeap::make_heap() noexcept {
   for (std::size_t at = entries_.size() / 4 + 1; at-- > 0;) {
     if (at < entries_.size()) {
       sift_down(at);

@@ -1,6 +1,6 @@
 // The timers of a loop: a 4-ary heap by (deadline, order of scheduling). Cancelling frees the timer's slot at
 // once and leaves a stale heap entry, which is recognised by its ticket and swept when more than half are
-// stale.
+// stale. A timer that is moved to later keeps its entry, which moves when it comes to the top.
 #pragma once
 
 #include <weir/config.hpp>
@@ -20,12 +20,14 @@ namespace weir::inline WEIR_ABI::detail {
 // One timer. Slots are recycled and live as long as the heap; the id tells a handle whether the slot is still
 // its timer.
 struct TimerSlot {
+  std::uint64_t id = 0;  // 0: free
+  TimePoint when{};
+  std::uint64_t order = 0;   // among equal deadlines: grows with every scheduling and moving
+  std::uint64_t ticket = 0;  // the order in its only valid heap entry or ready item; behind when it was moved
+  TimePoint entry_when{};    // the deadline in the heap entry: the same, or an earlier one
+  bool queued = false;       // the ticket is a ready item's: the heap holds no entry of it
   Callback callback;
   Context context;
-  TimePoint when{};
-  std::uint64_t id = 0;      // 0: free
-  std::uint64_t ticket = 0;  // of its only valid heap entry or ready item
-  bool queued = false;       // the ticket is a ready item's: the heap holds no entry of it
   std::source_location where;
   EventLoop* loop = nullptr;
   TimerSlot* next_free = nullptr;
@@ -37,7 +39,7 @@ class TimerHeap {
   TimerHeap(const TimerHeap&) = delete;
   TimerHeap& operator=(const TimerHeap&) = delete;
 
-  TimerSlot* add(TimePoint when, Callback callback, Context context, std::source_location where);
+  TimerSlot* add(TimePoint when, Callback&& callback, std::source_location where);
   // Frees the timer with its callback; false when the slot is another timer's by now.
   bool cancel(TimerSlot* slot, std::uint64_t id) noexcept;
   bool reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when);
@@ -56,11 +58,14 @@ class TimerHeap {
  private:
   struct Entry {
     TimePoint when;
-    std::uint64_t ticket;  // grows with time: the tie-break of equal deadlines
+    std::uint64_t ticket;  // the tie-break of equal deadlines
     TimerSlot* slot;
     bool stale() const noexcept { return slot->ticket != ticket; }
+    bool moved() const noexcept { return slot->order != ticket; }
+    // Without a branch, which would be guessed wrong every other time.
     bool before(const Entry& other) const noexcept {
-      return when != other.when ? when < other.when : ticket < other.ticket;
+      return static_cast<bool>(static_cast<int>(when < other.when) |
+                               (static_cast<int>(when == other.when) & static_cast<int>(ticket < other.ticket)));
     }
   };
 
@@ -68,19 +73,27 @@ class TimerHeap {
   void free(TimerSlot* slot) noexcept;
   void push(TimerSlot* slot);
   void pop_top() noexcept;
+  static void follow(Entry& entry) noexcept;
+  static void queue(const Entry& due, ReadyQueue& ready);
+  void queue_all_due(TimePoint now, ReadyQueue& ready);
+  void make_heap() noexcept;
+  std::size_t smallest_child(std::size_t first) const noexcept;
   void sift_up(std::size_t at) noexcept;
   void sift_down(std::size_t at) noexcept;
-  void drop_stale_top() noexcept;
+  void settle_top() noexcept;
   void sweep_if_mostly_stale() noexcept;
 
   static constexpr std::size_t slots_per_slab = 64;
+  // So many due timers are taken from the heap one by one; then the others are taken together, which costs a
+  // look at every entry but no search for the next one.
+  static constexpr std::size_t few_due = 256;
 
   EventLoop* loop_;
   std::vector<Entry> entries_;
   std::vector<std::unique_ptr<TimerSlot[]>> slabs_;
   TimerSlot* free_ = nullptr;
   std::size_t stale_ = 0;
-  std::uint64_t last_ticket_ = 0;
+  std::uint64_t last_order_ = 0;
   std::uint64_t last_id_ = 0;
 };
 

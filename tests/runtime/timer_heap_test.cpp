@@ -41,7 +41,7 @@ class Comparison {
   void add(std::int64_t when) {
     const std::size_t number = timers_.size();
     auto owner = std::make_shared<Owner>(alive_);
-    TimerSlot* slot = heap_.add(at(when), [this, number, owner] { fired_.push_back(number); }, Context(), {});
+    TimerSlot* slot = heap_.add(at(when), [this, number, owner] { fired_.push_back(number); }, {});
     timers_.push_back({slot, slot->id, {}});
     enter(number, when);
   }

@@ -345,7 +345,7 @@ class WEIR_API EventLoop {
     }
   }
   Handle call_soon_with_care(detail::Callback callback, CallOptions options, std::source_location where);
-  TimerHandle schedule_at(TimePoint when, detail::Callback callback, CallOptions options,
+  TimerHandle schedule_at(TimePoint when, detail::Callback&& callback, CallOptions options,
                           std::source_location where);
   void post(detail::Callback callback, CallOptions options);
   void start_task(TaskBase& task, const TaskOptions& options);
