@@ -101,21 +101,15 @@ std::exception_ptr FutureBase::exception() const {
   return exception_;
 }
 
-void FutureBase::throw_unless_value() const {
-  switch (status_) {
-    case detail::FutureStatus::value:
-      return;
-    case detail::FutureStatus::pending:
-      throw InvalidStateError("Future.result: " + describe() + " is not done");
-    case detail::FutureStatus::exception:
-      exception_unseen_ = false;
-      std::rethrow_exception(exception_);
-    case detail::FutureStatus::cancelled:
-      if (exception_) {
-        std::rethrow_exception(exception_);
-      }
-      throw CancelledError(cancel_message_);
+void FutureBase::throw_outcome() const {
+  if (!done()) {
+    throw InvalidStateError("Future.result: " + describe() + " is not done");
   }
+  exception_unseen_ = false;
+  if (exception_) {
+    std::rethrow_exception(exception_);
+  }
+  throw CancelledError(cancel_message_.str());
 }
 
 void FutureBase::check_can_set(const char* call) const {

@@ -28,9 +28,6 @@ namespace weir::inline WEIR_ABI {
 
 namespace detail {
 
-void* PromiseBase::operator new(std::size_t size) { return allocate_block(size); }
-void PromiseBase::operator delete(void* frame, std::size_t size) noexcept { free_block(frame, size); }
-
 bool current_exception_is_cancellation() noexcept {
   const std::type_info* type = abi::__cxa_current_exception_type();
   return type != nullptr && *type == typeid(CancelledError);
@@ -95,7 +92,7 @@ void TaskBase::step() noexcept {
     destroy_frames();
     const Ref<TaskBase> keep(this);
     leave_loop();
-    complete_cancelled(cancel_message_);
+    complete_cancelled(cancel_message_.str());
     return;
   }
   started_ = true;
@@ -124,7 +121,8 @@ void TaskBase::finish() noexcept {
   std::exchange(root_, nullptr).destroy();
   leave_loop();
   if (!exception && must_cancel_) {
-    complete_cancelled(cancel_message_);  // asked for in the last step, where nothing was awaited any more
+    complete_cancelled(
+        cancel_message_.str());  // asked for in the last step, where nothing was awaited any more
   } else if (!exception) {
     complete(detail::FutureStatus::value);
   } else if (is_cancellation) {
@@ -230,9 +228,11 @@ void TaskBase::deliver_cancel(std::string_view message) noexcept {
   cancel_message_ = message;
 }
 
+void TaskBase::deliver_kept_cancel() noexcept { deliver_cancel(cancel_message_.str()); }
+
 void TaskBase::throw_cancelled() {
   must_cancel_ = false;
-  throw CancelledError(std::exchange(cancel_message_, {}));
+  throw CancelledError(std::exchange(cancel_message_, {}).str());
 }
 
 int TaskBase::uncancel() noexcept {
@@ -242,7 +242,9 @@ int TaskBase::uncancel() noexcept {
   return cancel_requests_;
 }
 
-std::string TaskBase::get_name() const { return name_.empty() ? "Task-" + std::to_string(number_) : name_; }
+std::string TaskBase::get_name() const {
+  return name_.empty() ? "Task-" + std::to_string(number_) : name_.str();
+}
 
 std::vector<std::source_location> TaskBase::get_stack() const {
   std::vector<std::source_location> stack;
@@ -267,11 +269,7 @@ std::vector<Ref<TaskBase>> detail::LoopAccess::all_tasks(EventLoop& loop) {
 // --- Task factories
 // --------------------------------------------------------------------------------------------------
 
-void EventLoop::start_task(TaskBase& task, const TaskOptions& options) {
-  if (!task_factory_) {
-    task.start(options);
-    return;
-  }
+void EventLoop::start_by_factory(TaskBase& task, const TaskOptions& options) {
   const TaskFactory factory = task_factory_;  // it may replace itself
   const Ref<TaskBase> made = factory(*this, AnyCoro(Ref<TaskBase>(&task)), options);
   if (made.get() != &task) {

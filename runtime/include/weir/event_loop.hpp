@@ -211,10 +211,16 @@ class WEIR_API EventLoop {
   template <class T>
   Task<T> create_task(Coro<T> coro, TaskOptions options = {},
                       std::source_location where = std::source_location::current()) {
-    check_open("create_task");
+    if (call_soon_needs_care_) [[unlikely]] {
+      check_open("create_task");
+    }
     Ref<FutureBase> state(
         static_cast<FutureBase*>(detail::new_block<detail::TaskState<T>>(*this, std::move(coro), where)));
-    start_task(static_cast<TaskBase&>(*state), options);
+    if (task_factory_) [[unlikely]] {
+      start_by_factory(static_cast<TaskBase&>(*state), options);
+    } else {
+      static_cast<TaskBase&>(*state).start(options);
+    }
     return Task<T>(std::move(state));
   }
   // Sets what makes tasks (set_task_factory); an empty one restores the default. get_task_factory gives it,
@@ -348,7 +354,7 @@ class WEIR_API EventLoop {
   TimerHandle schedule_at(TimePoint when, detail::Callback&& callback, CallOptions options,
                           std::source_location where);
   void post(detail::Callback callback, CallOptions options);
-  void start_task(TaskBase& task, const TaskOptions& options);
+  void start_by_factory(TaskBase& task, const TaskOptions& options);
   Ref<FutureBase> run_until_done(Ref<FutureBase> future);
   void check_open(const char* call) const;
   void check_can_run(const char* call) const;

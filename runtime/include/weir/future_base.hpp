@@ -5,6 +5,7 @@
 #include <weir/config.hpp>
 #include <weir/context.hpp>
 #include <weir/detail/callback.hpp>
+#include <weir/detail/rare_text.hpp>
 #include <weir/exceptions.hpp>
 #include <weir/fwd.hpp>
 #include <weir/ref.hpp>
@@ -94,7 +95,11 @@ class WEIR_API FutureBase {
   void unlink(detail::WaitNode& node) noexcept;
   // Rethrows the exception or throws CancelledError; returns when it has a value. Throws InvalidStateError
   // while pending.
-  void throw_unless_value() const;
+  void throw_unless_value() const {
+    if (status_ != detail::FutureStatus::value) [[unlikely]] {
+      throw_outcome();
+    }
+  }
   // The result stands in its place: completes with it.
   void complete_value() noexcept { complete(detail::FutureStatus::value); }
   std::string describe() const;
@@ -107,6 +112,7 @@ class WEIR_API FutureBase {
   FutureBase(EventLoop& loop, Destroy destroy, bool is_task, std::source_location where) noexcept;
   ~FutureBase() = default;
 
+  [[noreturn]] void throw_outcome() const;
   void check_can_set(const char* call) const;
   // Enters a final state and queues everybody who waits.
   void complete(detail::FutureStatus status) noexcept;
@@ -128,7 +134,7 @@ class WEIR_API FutureBase {
   detail::WaitNode* first_waiter_ = nullptr;
   detail::WaitNode* last_waiter_ = nullptr;
   std::exception_ptr exception_;
-  std::string cancel_message_;
+  detail::RareText cancel_message_;
   std::source_location created_at_;
   std::uint32_t last_callback_ = 0;
   mutable std::uint32_t references_ = 0;

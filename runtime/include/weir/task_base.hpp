@@ -50,8 +50,8 @@ struct PromiseBase {
       nullptr;  // the owner's handle of this frame, cleared when the loop destroys the frame first
   std::source_location where;  // its function, then the place of its last co_await
 
-  WEIR_API static void* operator new(std::size_t size);
-  WEIR_API static void operator delete(void* frame, std::size_t size) noexcept;
+  static void* operator new(std::size_t size) { return allocate_block(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept { free_block(frame, size); }
 };
 
 }  // namespace detail
@@ -92,7 +92,7 @@ class WEIR_API TaskBase : public FutureBase {
     innermost_ = &innermost;
     waiting_for_ = &hook;
     if (must_cancel_) [[unlikely]] {
-      deliver_cancel(cancel_message_);
+      deliver_kept_cancel();
     }
   }
   // An awaitable that was stopped for a cancellation but leaves throwing it to the task says so here:
@@ -137,6 +137,7 @@ class WEIR_API TaskBase : public FutureBase {
   void start(const TaskOptions& options);
   // Hands the cancellation to what the task waits for; what refuses leaves it with the task.
   void deliver_cancel(std::string_view message) noexcept;
+  void deliver_kept_cancel() noexcept;
   [[noreturn]] void throw_cancelled();
   void finish() noexcept;
   bool collect_wrapped(std::exception_ptr& exception) noexcept;
@@ -150,7 +151,7 @@ class WEIR_API TaskBase : public FutureBase {
   detail::PromiseBase* innermost_ = nullptr;
   detail::CancelHook* waiting_for_ = nullptr;
   Context context_;
-  std::string name_;
+  detail::RareText name_;
   std::uint64_t number_ = 0;  // for the automatic name
   TaskBase* previous_ = nullptr;
   TaskBase* next_ = nullptr;
