@@ -64,8 +64,9 @@ class TimerHeap {
     bool moved() const noexcept { return slot->order != ticket; }
     // Without a branch, which would be guessed wrong every other time.
     bool before(const Entry& other) const noexcept {
-      return static_cast<bool>(static_cast<int>(when < other.when) |
-                               (static_cast<int>(when == other.when) & static_cast<int>(ticket < other.ticket)));
+      return static_cast<bool>(
+          static_cast<int>(when < other.when) |
+          (static_cast<int>(when == other.when) & static_cast<int>(ticket < other.ticket)));
     }
   };
 
