@@ -34,6 +34,7 @@ class LetsGo final : public Protocol {
       // Its protocol is another one from here on: this one dies with the last reference, in its own call.
       Transport& transport = *transport_;
       transport_.reset();
+      // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete)
       transport.set_protocol(make_ref<Recorder>());
     }
   }

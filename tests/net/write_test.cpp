@@ -95,6 +95,7 @@ WEIR_TEST("TRAN-010 write does not keep a reference to the caller's memory") {
   Bytes owned(std::string_view("owned"));
   w.transport->write(std::move(owned));
   expected += "owned";
+  // NOLINTNEXTLINE(bugprone-use-after-move)
   CHECK(owned.empty());
   CHECK(co_await read_exactly(loop, w.peer, expected.size()) == expected);
   co_await finish(w);

@@ -88,6 +88,7 @@ WEIR_TEST("Coro: nothing runs before it is awaited") {
   CHECK(marks.empty());
   co_await std::move(coro);
   CHECK(marks == Marks{"ran"});
+  // NOLINTNEXTLINE(bugprone-use-after-move)
   CHECK_FALSE(static_cast<bool>(coro));
 }
 
@@ -148,6 +149,7 @@ WEIR_TEST("Coro: awaiting a coroutine a second time is a usage error") {
   Coro<int> target = std::move(source);
   bool refused = false;
   try {
+    // NOLINTNEXTLINE(bugprone-use-after-move)
     co_await std::move(source);
   } catch (const RuntimeError&) {
     refused = true;
@@ -228,6 +230,7 @@ WEIR_TEST("Coro: may be caught, replaced and rethrown on the way; anything can b
     throw 17;
     co_return 0;
   };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto middle = [bottom]() -> Coro<int> {
     int code = 0;
     try {
@@ -238,6 +241,7 @@ WEIR_TEST("Coro: may be caught, replaced and rethrown on the way; anything can b
     co_await sleep(Duration::zero());
     throw Failure("code " + std::to_string(code));
   };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto top = [middle]() -> Coro<int> {
     try {
       co_return co_await middle();
@@ -269,6 +273,7 @@ WEIR_TEST("Coro: the object is the one that was thrown, and destroyed once") {
     co_await sleep(Duration::zero());
     throw Counted(count);
   };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto through = [thrower](int* count) -> Coro<void> { co_await thrower(count); };
   for (int i = 0; i != 2; ++i) {
     try {
@@ -335,12 +340,14 @@ WEIR_TEST("Coro: a cancelled chain unwinds from the inside") {
 
 WEIR_TEST("Coro: the places that a task stands at, innermost first") {
   auto inner = [](Future<void> gate) -> Coro<void> { co_await gate; };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto outer = [inner](Future<void> gate) -> Coro<void> { co_await inner(gate); };
   const unsigned line = __LINE__ - 2;
   auto gate = loop.create_future<void>();
   Coro<void> coro = outer(gate);
   CHECK(coro.where().line() == line + 1);
   Task<void> task = loop.create_task(std::move(coro));
+  // NOLINTNEXTLINE(bugprone-use-after-move)
   CHECK(coro.where().line() == 0);
   co_await sleep(Duration::zero());
   const std::vector<std::source_location> stack = task.get_stack();

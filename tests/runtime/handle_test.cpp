@@ -81,6 +81,7 @@ TEST_CASE_FIXTURE(LoopFixture, "HNDL-001 a dropped or moved handle leaves its ca
   static_cast<void>(loop.call_soon([&] { ++count; }));
   Handle from = loop.call_soon([&] { ++count; });
   Handle to = std::move(from);
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.Move)
   from.cancel();  // NOLINT(bugprone-use-after-move): a moved-from handle is one of nothing
   CHECK_FALSE(from.cancelled());
   Handle overwritten = loop.call_soon([&] { ++count; });
@@ -130,6 +131,7 @@ TEST_CASE_FIXTURE(LoopFixture, "HNDL-002 what is released may cancel in turn and
     EventLoop& loop;
     Handle* next;
     int& destroyed;
+    // NOLINTNEXTLINE(bugprone-exception-escape)
     ~Chain() {
       ++destroyed;
       next->cancel();

@@ -119,6 +119,7 @@ TEST_CASE_FIXTURE(LoopFixture, "LIFE-008 a child task may refer to its parent's 
     const AtExit at_exit([&parents] { parents += " seen by the child"; });
     co_await get_running_loop().create_future<void>();
   };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto parent = [child](Marks& marks, bool awaits) -> Coro<void> {
     std::string local = "local";
     const AtExit at_exit([&] { mark(marks, local); });
@@ -177,6 +178,7 @@ TEST_CASE_FIXTURE(LoopFixture,
   TimerHandle timer = loop.call_later(std::chrono::hours(1), [&] { callback_ran = true; });
   Handle handle;
   bool reached = false;
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto body = [&](EventLoop& loop, Future<void> gate) -> Coro<void> {
     const AtExit at_exit([&] {
       reached = true;

@@ -179,7 +179,9 @@ WEIR_TEST("TASK-017 a factory that returns another task, or none, is refused") {
 WEIR_TEST("TASK-017 a coroutine makes one task only") {
   loop.set_task_factory([](EventLoop&, AnyCoro coro, const TaskOptions& options) {
     Ref<TaskBase> task = std::move(coro).create_task(options);
+    // NOLINTNEXTLINE(bugprone-use-after-move)
     CHECK_THROWS_AS(static_cast<void>(std::move(coro).create_task(options)), RuntimeError);
+    // NOLINTNEXTLINE(bugprone-use-after-move)
     CHECK_THROWS_AS(static_cast<void>(coro.run()), RuntimeError);
     return task;
   });
@@ -271,6 +273,7 @@ WEIR_TEST("TASK-021 current_task() during an eager first step is the new task") 
     *inner = current_task().get();
     co_return 1;
   };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto body = [nested](TaskBase** outer, TaskBase** inner) -> Coro<int> {
     *outer = current_task().get();
     const Task<int> task = create_task(nested(inner), {.eager_start = true});

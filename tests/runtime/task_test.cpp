@@ -124,6 +124,7 @@ WEIR_TEST("TASK-002 a move-only value, and one whose move throws") {
 
   struct Stubborn {
     explicit Stubborn(int* moves) : moves(moves) {}
+    // NOLINTNEXTLINE(bugprone-exception-escape, performance-noexcept-move-constructor)
     Stubborn(Stubborn&& other) : moves(other.moves) {
       if (++*moves == 2) {
         throw Failure("not again");
@@ -211,6 +212,7 @@ TEST_CASE_FIXTURE(LoopFixture, "TASK-014 current_task in a coroutine, a callback
 
 WEIR_TEST("TASK-014 a coroutine that is awaited runs in the task that awaits it, two tasks do not mix") {
   auto which = []() -> Coro<TaskBase*> { co_return current_task().get(); };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto nested = [which]() -> Coro<TaskBase*> {
     co_await sleep(Duration::zero());
     co_return co_await which();

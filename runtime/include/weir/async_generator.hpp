@@ -123,6 +123,7 @@ class WEIR_API GeneratorResume : public AwaiterBase {
   template <std::derived_from<PromiseBase> P>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<P> consumer) {
     PromiseBase& promise = consumer.promise();
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): await_ready() has let nobody through without one
     generator_->begin(*promise.task);
     generator_->task = promise.task;
     generator_->parent = &promise;
