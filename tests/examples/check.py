@@ -18,6 +18,7 @@ EXPECTED = {
     'watch_descriptor': 'Received: abc\n',
     'set_future': 'hello ...\n... world\n',
     'first_program': 'hello, weir\n',
+    'from_asyncio': 'ONE\nTWO\nTHREE\ncancelled\n6765\ntick\n1\n2\n3\n',
     'sim_test': '100 seeds, 100 seconds of virtual time\n',
 }
 CLIENT = ["Data sent: 'Hello World!'", "Data received: 'Hello World!'", 'The server closed the connection']
