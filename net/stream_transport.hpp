@@ -12,6 +12,7 @@
 #include <weir/net/transport.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -45,7 +46,9 @@ class StreamTransport final : public Transport, private ReadStream {
   void write_eof() override;
   void abort() noexcept override;
   std::size_t get_write_buffer_size() const noexcept override;
-  WriteBufferLimits get_write_buffer_limits() const noexcept override { return {low_, high_}; }
+  WriteBufferLimits get_write_buffer_limits() const noexcept override {
+    return limits_ != nullptr ? *limits_ : default_limits;
+  }
   void set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                std::optional<std::ptrdiff_t> low) override;
 
@@ -104,7 +107,7 @@ class StreamTransport final : public Transport, private ReadStream {
   static void run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action);
   void finish(std::exception_ptr error) noexcept;
 
-  static constexpr std::size_t default_high = 64 * 1024;
+  static constexpr WriteBufferLimits default_limits{16 * 1024, 64 * 1024};
 
   // In the order that wastes no space: an idle connection is little more than this object.
   bool closing_ : 1 = false;  // close(), or lost
@@ -125,8 +128,7 @@ class StreamTransport final : public Transport, private ReadStream {
   StreamTransport* previous_ = nullptr;
   StreamTransport* next_ = nullptr;
   RawAddress peer_;
-  std::size_t low_ = default_high / 4;
-  std::size_t high_ = default_high;
+  std::unique_ptr<WriteBufferLimits> limits_;  // null until somebody sets them
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

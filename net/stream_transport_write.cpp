@@ -218,7 +218,7 @@ void StreamTransport::sent(Op& op) noexcept {
 }
 
 void StreamTransport::after_sending() noexcept {
-  if (!lost_ && writing_paused_ && get_write_buffer_size() <= low_) {
+  if (!lost_ && writing_paused_ && get_write_buffer_size() <= get_write_buffer_limits().low) {
     writing_paused_ = false;
     const Ref<BaseProtocol> protocol = protocol_;
     try {
@@ -246,7 +246,7 @@ std::size_t StreamTransport::get_write_buffer_size() const noexcept {
 }
 
 void StreamTransport::pause_writing_if_full() noexcept {
-  if (writing_paused_ || get_write_buffer_size() <= high_) {
+  if (writing_paused_ || get_write_buffer_size() <= get_write_buffer_limits().high) {
     return;
   }
   writing_paused_ = true;
@@ -263,7 +263,7 @@ void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high
                                               std::optional<std::ptrdiff_t> low) {
   if (!high) {
     high =
-        low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX) : static_cast<std::ptrdiff_t>(default_high);
+        low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX) : static_cast<std::ptrdiff_t>(default_limits.high);
   }
   if (!low) {
     low = *high / 4;
@@ -272,8 +272,8 @@ void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high
     throw std::invalid_argument("set_write_buffer_limits: high (" + std::to_string(*high) +
                                 ") must be >= low (" + std::to_string(*low) + ") must be >= 0");
   }
-  high_ = static_cast<std::size_t>(*high);
-  low_ = static_cast<std::size_t>(*low);
+  limits_ = std::make_unique<WriteBufferLimits>(
+      WriteBufferLimits{static_cast<std::size_t>(*low), static_cast<std::size_t>(*high)});
   pause_writing_if_full();
 }
 

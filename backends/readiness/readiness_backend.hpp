@@ -175,6 +175,7 @@ class ReadinessBackend {
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
   [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);
+  [[gnu::always_inline]] static inline void receive_for(BackendHandle& handle, ReadStream& stream, std::span<std::byte> buffer);
   [[gnu::noinline]] std::span<std::byte> buffer_for(BackendHandle& handle, ReadStream& stream);
   void run_accept_stream(BackendHandle& handle, AcceptStream& stream);
   static void run_watch(BackendHandle& handle, Direction direction);

@@ -212,13 +212,16 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
 
 template <class Poller>
 void ReadinessBackend<Poller>::run_read_stream(BackendHandle& handle, ReadStream& stream) {
-  std::span<std::byte> buffer(buffer_.get(), receive_buffer_bytes);
-  if (stream.get_buffer != nullptr || buffer_ == nullptr) [[unlikely]] {
-    buffer = buffer_for(handle, stream);
-    if (buffer.empty()) {
-      return;
-    }
+  if (stream.get_buffer == nullptr && buffer_ != nullptr) [[likely]] {
+    receive_for(handle, stream, {buffer_.get(), receive_buffer_bytes});
+  } else if (const std::span<std::byte> buffer = buffer_for(handle, stream); !buffer.empty()) {
+    receive_for(handle, stream, buffer);
   }
+}
+
+template <class Poller>
+void ReadinessBackend<Poller>::receive_for(BackendHandle& handle, ReadStream& stream,
+                                           std::span<std::byte> buffer) {
   const std::int64_t result = receive(handle, buffer);
   if (result > 0) [[likely]] {
     stream.on_data(stream, buffer.first(static_cast<std::size_t>(result)));
