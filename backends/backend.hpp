@@ -111,6 +111,8 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
   // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
   // backend that never sleeps ignores it.
   { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;
+  // The most that a read stream gets at once in the backend's own buffer. It takes effect with the next read.
+  { b.set_max_read_size(std::size_t{}) } noexcept -> std::same_as<void>;
   { cb.now() } noexcept -> std::same_as<TimePoint>;
 
   // Ends every operation and watch without calling anybody, waits until the system has let go of all of

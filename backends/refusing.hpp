@@ -59,6 +59,7 @@ class RefusingBackend {
   bool is_idle() const noexcept { return true; }
   void wake() noexcept {}
   void set_busy_poll(std::chrono::nanoseconds) noexcept {}
+  void set_max_read_size(std::size_t) noexcept {}
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
   void close_all() noexcept {}
 

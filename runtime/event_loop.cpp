@@ -272,6 +272,16 @@ void EventLoop::set_busy_poll(Duration duration) {
 
 Duration EventLoop::busy_poll() const noexcept { return busy_poll_; }
 
+void EventLoop::set_max_read_size(std::size_t bytes) {
+  check_open("set_max_read_size");
+  if (bytes < (std::size_t{1} << 10) || bytes > (std::size_t{64} << 20)) {
+    throw std::invalid_argument("set_max_read_size: " + std::to_string(bytes) +
+                                " is not between 1 KiB and 64 MiB");
+  }
+  max_read_size_ = bytes;
+  backend_->backend.set_max_read_size(bytes);
+}
+
 LoopRemote EventLoop::remote() const noexcept { return LoopRemote(inbox_); }
 
 // --- Closing

@@ -71,6 +71,12 @@ class ReadinessBackend {
     busy_poll_ =
         std::min<std::chrono::nanoseconds>(duration, std::chrono::hours(1));  // clamped, never wrapped
   }
+  void set_max_read_size(std::size_t bytes) noexcept {
+    max_read_size_ = bytes;
+    if (read_size_ > bytes) {
+      read_size_ = bytes;
+    }
+  }
   TimePoint now() const noexcept { return poller_.now(); }
   void close_all() noexcept;
 
@@ -79,7 +85,7 @@ class ReadinessBackend {
   Poller& poller() noexcept { return poller_; }  // for tests
 
  private:
-  static constexpr std::size_t receive_buffer_bytes = 64 * 1024;
+  static constexpr std::size_t first_read_size = 64 * 1024;
   static constexpr int accepts_per_turn = 64;
 
   // Asking the poller.
@@ -175,7 +181,9 @@ class ReadinessBackend {
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
   [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);
-  [[gnu::always_inline]] static inline void receive_for(BackendHandle& handle, ReadStream& stream, std::span<std::byte> buffer);
+  [[gnu::always_inline]] static inline std::int64_t receive_for(BackendHandle& handle, ReadStream& stream,
+                                                                std::span<std::byte> buffer);
+  void read_more_at_once() noexcept;
   [[gnu::noinline]] std::span<std::byte> buffer_for(BackendHandle& handle, ReadStream& stream);
   void run_accept_stream(BackendHandle& handle, AcceptStream& stream);
   static void run_watch(BackendHandle& handle, Direction direction);
@@ -184,7 +192,9 @@ class ReadinessBackend {
   Poller poller_;
   HandleTable table_;
   std::size_t registered_ = 0;           // descriptors that the poller knows
-  std::unique_ptr<std::byte[]> buffer_;  // lent to read streams
+  std::unique_ptr<std::byte[]> buffer_;  // lent to read streams; at least of this size:
+  std::size_t read_size_ = first_read_size;
+  std::size_t max_read_size_ = first_read_size;
   std::chrono::nanoseconds busy_poll_{0};
 };
 

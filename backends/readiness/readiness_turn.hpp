@@ -213,20 +213,34 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
 template <class Poller>
 void ReadinessBackend<Poller>::run_read_stream(BackendHandle& handle, ReadStream& stream) {
   if (stream.get_buffer == nullptr && buffer_ != nullptr) [[likely]] {
-    receive_for(handle, stream, {buffer_.get(), receive_buffer_bytes});
+    const std::size_t size = read_size_;
+    const std::int64_t result = receive_for(handle, stream, {buffer_.get(), size});
+    if (result == static_cast<std::int64_t>(size)) [[unlikely]] {
+      read_more_at_once();
+    }
   } else if (const std::span<std::byte> buffer = buffer_for(handle, stream); !buffer.empty()) {
     receive_for(handle, stream, buffer);
   }
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::receive_for(BackendHandle& handle, ReadStream& stream,
-                                           std::span<std::byte> buffer) {
+std::int64_t ReadinessBackend<Poller>::receive_for(BackendHandle& handle, ReadStream& stream,
+                                                   std::span<std::byte> buffer) {
   const std::int64_t result = receive(handle, buffer);
   if (result > 0) [[likely]] {
     stream.on_data(stream, buffer.first(static_cast<std::size_t>(result)));
   } else if (result != -EAGAIN) {
     answer_now(handle.reader, result);
+  }
+  return result;
+}
+
+// A read has filled the buffer: the next one is larger, as far as that is allowed.
+template <class Poller>
+void ReadinessBackend<Poller>::read_more_at_once() noexcept {
+  if (read_size_ < max_read_size_) {
+    read_size_ = std::min(2 * read_size_, max_read_size_);
+    buffer_.reset();
   }
 }
 
@@ -234,12 +248,12 @@ void ReadinessBackend<Poller>::receive_for(BackendHandle& handle, ReadStream& st
 template <class Poller>
 std::span<std::byte> ReadinessBackend<Poller>::buffer_for(BackendHandle& handle, ReadStream& stream) {
   if (stream.get_buffer == nullptr) {
-    buffer_.reset(new (std::nothrow) std::byte[receive_buffer_bytes]);
+    buffer_.reset(new (std::nothrow) std::byte[read_size_]);
     if (buffer_ == nullptr) {
       answer_now(handle.reader, -ENOMEM);
       return {};
     }
-    return {buffer_.get(), receive_buffer_bytes};
+    return {buffer_.get(), read_size_};
   }
   const std::uint32_t generation = handle.generation;
   const std::span<std::byte> buffer = stream.get_buffer(stream);

@@ -76,6 +76,7 @@ class SimBackend {
 
   // There is nothing to spin for.
   void set_busy_poll(std::chrono::nanoseconds) noexcept {}
+  void set_max_read_size(std::size_t bytes) noexcept { max_read_size_ = bytes; }
 
   // One of 0 … bound - 1 by the seed: for what the runtime leaves to chance, such as the turn in which an
   // executor's job runs.
@@ -147,7 +148,8 @@ class SimBackend {
   std::deque<Completion> completions_;
   std::uint64_t first_ticket_ = 0;
   std::vector<std::byte> buffer_;  // lent to readers
-  std::atomic<int> woken_ = 0;     // an int, because that is what a futex is
+  std::size_t max_read_size_ = std::size_t{64} * 1024;
+  std::atomic<int> woken_ = 0;  // an int, because that is what a futex is
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

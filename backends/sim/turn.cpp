@@ -12,7 +12,6 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = 64 * 1024;
 constexpr std::size_t least_accepted = 4;
 constexpr std::size_t most_accepted = 64;
 
@@ -234,7 +233,7 @@ void SimBackend::run_read(BackendHandle& handle, ReadStream& stream) noexcept {
       return;
     }
   } else {
-    buffer_.resize(buffer_bytes);
+    buffer_.resize(max_read_size_);
     into = buffer_;
   }
   Socket* socket = socket_of(handle);

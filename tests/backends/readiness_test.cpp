@@ -15,11 +15,14 @@ namespace {
 struct Reading : ReadStream {
   Reading() {
     on_data = [](ReadStream& stream, std::span<std::byte> data) noexcept {
-      static_cast<Reading&>(stream).text.append(reinterpret_cast<const char*>(data.data()), data.size());
+      auto& self = static_cast<Reading&>(stream);
+      self.text.append(reinterpret_cast<const char*>(data.data()), data.size());
+      self.largest = std::max(self.largest, data.size());
     };
     on_done = [](Op& op) noexcept { ++static_cast<Reading&>(op).ends; };
   }
   std::string text;
+  std::size_t largest = 0;
   int ends = 0;
 };
 
@@ -82,6 +85,32 @@ TEST_CASE("readiness: a message costs one receive and one send, and a connection
   loop.backend.stop(reading);
   loop.backend.close(handle);
   CHECK(counts.controls == 2);
+}
+
+TEST_CASE("readiness: reads grow while they fill the buffer, as far as they may") {
+  Loop<true> loop;
+  const native_socket native = loop.kernel.open();
+  BackendHandle* handle = loop.backend.attach(native, &handle);
+  Reading reading;
+  reading.handle = handle;
+  REQUIRE(loop.backend.start(reading) == Started::pending);
+  const std::string much(1U << 20, 'x');
+  const auto largest_read = [&] {
+    reading.text.clear();
+    reading.largest = 0;
+    loop.kernel.arrive(native, much);
+    while (reading.text.size() != much.size()) {
+      loop.turn();
+    }
+    return reading.largest;
+  };
+  CHECK(largest_read() == 64U << 10);
+  loop.backend.set_max_read_size(200'000);
+  CHECK(largest_read() == 200'000);
+  loop.backend.set_max_read_size(1024);
+  CHECK(largest_read() == 1024);
+  loop.backend.stop(reading);
+  loop.backend.close(handle);
 }
 
 TEST_CASE("readiness: one-shot receives in a row cost one call each") {

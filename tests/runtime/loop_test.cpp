@@ -436,3 +436,19 @@ TEST_CASE_FIXTURE(LoopFixture, "LOOP-023 futures and tasks name their loop") {
   other.run_until_complete(foreign);
   other.close();
 }
+
+TEST_CASE_FIXTURE(LoopFixture, "the loop's options say what is wrong with a value, and keep the old one") {
+  loop.set_busy_poll(50us);
+  CHECK_THROWS_WITH_AS(loop.set_busy_poll(-1ns), "set_busy_poll: the duration is negative",
+                       std::invalid_argument);
+  CHECK(loop.busy_poll() == 50us);
+  CHECK(loop.max_read_size() == 65536);
+  loop.set_max_read_size(262144);
+  CHECK_THROWS_WITH_AS(loop.set_max_read_size(1023),
+                       "set_max_read_size: 1023 is not between 1 KiB and 64 MiB", std::invalid_argument);
+  CHECK_THROWS_AS(loop.set_max_read_size((std::size_t{64} << 20) + 1), std::invalid_argument);
+  CHECK(loop.max_read_size() == 262144);
+  loop.close();
+  CHECK_THROWS_AS(loop.set_busy_poll(1us), RuntimeError);
+  CHECK_THROWS_AS(loop.set_max_read_size(4096), RuntimeError);
+}

@@ -35,6 +35,8 @@ BAD = [
     (f'echo {LISTEN} --busy-poll 50', ["--busy-poll: '50'", '50us']),
     (f'echo {LISTEN} --busy-poll -1us', ['--busy-poll', '-1us']),
     (f'discard {LISTEN} --once', ['--once']),
+    (f'echo {LISTEN} --max-read 100', ['--max-read', '100']),
+    (f'relay {LISTEN} {TARGET} --max-read much', ['--max-read', 'much']),
     (f'ping {TARGET} --count 0', ['--count', ' 0 ']),
     (f'ping {TARGET} --count many', ['--count', 'many']),
     (f'ping {TARGET} --count 1.5', ['--count', '1.5']),

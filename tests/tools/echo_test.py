@@ -139,6 +139,11 @@ class Echo(unittest.TestCase):
             with server.connect() as connection:
                 self.assertEqual(exchange(connection, noise(1000)), noise(1000))
 
+    def test_max_read(self):
+        for server in self.each_api('--max-read', '262144'):
+            with server.connect() as connection:
+                self.assertEqual(exchange(connection, noise(3000000)), noise(3000000))
+
 
 class Interrupt(unittest.TestCase):
     def test_ctrl_c_ends_every_server_cleanly(self):

@@ -55,12 +55,18 @@ CLI::Validator check(F parse) {
       "");
 }
 
-void add_serving_options(CLI::App& verb, Texts& texts) {
+void add_serving_options(CLI::App& verb, Texts& texts, Serving& serving) {
   verb.add_option("--busy-poll", texts.busy_poll,
                   "Look for events this long before going to sleep, such as 50us: faster answers for a\n"
                   "busy core")
       ->type_name("DURATION")
       ->check(check(&parse_duration));
+  verb.add_option("--max-read", serving.max_read,
+                  "The most bytes taken from the system at once, such as 262144: fewer calls where peers\n"
+                  "send much")
+      ->type_name("BYTES")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1} << 10, std::size_t{64} << 20));
   verb.footer(server_footer);
 }
 
@@ -88,11 +94,11 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
       ->capture_default_str()
       ->check(CLI::IsMember({"protocol", "buffered", "sock"}));
   echo.add_flag("--once", line.serving.once, "Serve one connection, then end with exit status 0");
-  add_serving_options(echo, texts);
+  add_serving_options(echo, texts, line.serving);
 
   CLI::App& discard = *app.add_subcommand("discard", "Read and drop what comes in (RFC 863)");
   add_listen(discard, texts);
-  add_serving_options(discard, texts);
+  add_serving_options(discard, texts, line.serving);
 
   CLI::App& relay = *app.add_subcommand(
       "relay", "Pass connections on to another server, with back-pressure and half-close both ways");
@@ -101,7 +107,7 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
       ->type_name("ADDRESS")
       ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
   add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails");
-  add_serving_options(relay, texts);
+  add_serving_options(relay, texts, line.serving);
 }
 
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {

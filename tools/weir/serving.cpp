@@ -58,6 +58,7 @@ weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, Pr
 weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, ProtocolFactory factory,
                                  std::function<void()> on_stop) {
   loop.set_busy_poll(serving.busy_poll);
+  loop.set_max_read_size(serving.max_read);
   Servers servers;
   std::exception_ptr ended_by;
   try {

@@ -20,6 +20,7 @@ struct Serving {
   std::vector<Endpoint> listen;
   bool once = false;                      // end after the first connection
   std::chrono::nanoseconds busy_poll{0};  // EventLoop::set_busy_poll
+  std::size_t max_read = 64 * 1024;       // EventLoop::set_max_read_size
 };
 
 using ProtocolFactory = std::function<weir::Ref<weir::BaseProtocol>()>;

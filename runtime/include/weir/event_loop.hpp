@@ -306,6 +306,12 @@ class WEIR_API EventLoop {
   // Zero (the default) turns it off. Throws std::invalid_argument for a negative duration.
   void set_busy_poll(Duration duration);
   Duration busy_poll() const noexcept;
+  // The most bytes that data_received() gets at once; 64 KiB by default (asyncio's transports: max_size).
+  // With a higher limit the loop's buffer grows from 64 KiB as reads fill it: fewer calls for whoever sends
+  // on what it receives, slower for whoever only looks at it, because the buffer leaves the processor's
+  // nearest cache. Measure before you change it. Throws std::invalid_argument outside 1 KiB … 64 MiB.
+  void set_max_read_size(std::size_t bytes);
+  std::size_t max_read_size() const noexcept { return max_read_size_; }
 
  private:
   friend struct detail::LoopAccess;
@@ -408,6 +414,7 @@ class WEIR_API EventLoop {
   ExceptionHandler exception_handler_;
   std::uint64_t next_task_number_ = 1;
   Duration busy_poll_{};
+  std::size_t max_read_size_ = std::size_t{64} * 1024;
   TimePoint closed_at_{};
   std::size_t jobs_on_loop_ = 0;  // executor jobs that a backend without threads runs here
 };
