@@ -16,7 +16,6 @@
 namespace weir::inline WEIR_ABI {
 
 // --- Server
-// ----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -91,7 +90,6 @@ void Server::close_clients() noexcept { state_->for_each_client(&detail::StreamT
 void Server::abort_clients() noexcept { state_->for_each_client(&detail::StreamTransport::abort); }
 
 // --- create_server
-// ---------------------------------------------------------------------------------------------------
 
 namespace detail {
 

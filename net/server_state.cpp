@@ -26,7 +26,6 @@ bool is_shortage(std::int64_t error) noexcept {
 }  // namespace
 
 // --- Listener
-// --------------------------------------------------------------------------------------------------------
 
 Listener::Listener(ServerState& owner, weir::Socket&& bound) noexcept
     : server(owner), socket(std::move(bound)) {
@@ -84,7 +83,6 @@ void Listener::try_again() noexcept {
 }
 
 // --- ServerState
-// -----------------------------------------------------------------------------------------------------
 
 ServerState::ServerState(EventLoop& owner, AnyProtocolFactory protocol_factory, int queue_length)
     : loop(&owner), factory(std::move(protocol_factory)), context(copy_context()), backlog(queue_length) {

@@ -13,7 +13,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // --- What they share
-// -------------------------------------------------------------------------------------------------
 
 inline BackendHandle* SockAwaiter::prepare(Direction direction) const {
   BackendHandle* const handle = SocketAccess::attach(*socket_, *loop_, awaits);
@@ -64,7 +63,6 @@ void SockAwaiter::fail(std::int64_t result) const {
 }
 
 // --- sock_recv, sock_recv_into
-// ---------------------------------------------------------------------------------------
 
 bool RecvIntoAwaiter::await_ready() {
   handle = prepare(Direction::read);
@@ -86,7 +84,6 @@ void RecvIntoAwaiter::done(Op& op) noexcept {
 }
 
 // --- sock_sendall
-// ----------------------------------------------------------------------------------------------------
 
 bool SendAllAwaiter::await_ready() {
   handle = prepare(Direction::write);
@@ -136,7 +133,6 @@ void SendAllAwaiter::done(Op& op) noexcept {
 }
 
 // --- sock_connect
-// ----------------------------------------------------------------------------------------------------
 
 bool ConnectAwaiter::await_ready() {
   handle = prepare(Direction::write);
@@ -166,7 +162,6 @@ void ConnectAwaiter::fail_with_address() const {
 }
 
 // --- sock_accept
-// -----------------------------------------------------------------------------------------------------
 
 bool AcceptAwaiter::await_ready() {
   handle = prepare(Direction::read);

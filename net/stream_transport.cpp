@@ -28,7 +28,6 @@ void store(void* out, T value) {
 }  // namespace
 
 // --- Making
-// ----------------------------------------------------------------------------------------------------------
 
 StreamTransport::StreamTransport(EventLoop& loop, Ref<BaseProtocol> protocol, const RawAddress& peer,
                                  Context context, ServerState* server) noexcept
@@ -134,7 +133,6 @@ std::string StreamTransport::describe() const {
 }
 
 // --- Reading
-// ---------------------------------------------------------------------------------------------------------
 
 void StreamTransport::start_reading() noexcept {
   if (end_received_ || is_over()) {
@@ -226,7 +224,6 @@ void StreamTransport::end_of_stream() noexcept {
 }
 
 // --- Ending
-// ----------------------------------------------------------------------------------------------------------
 
 void StreamTransport::close() noexcept {
   if (closing_ || is_over()) {

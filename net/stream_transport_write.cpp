@@ -239,7 +239,6 @@ void StreamTransport::after_sending() noexcept {
 }
 
 // --- Flow control
-// ----------------------------------------------------------------------------------------------------
 
 std::size_t StreamTransport::get_write_buffer_size() const noexcept {
   return queue_ != nullptr && !lost_ ? queue_->size() : 0;
@@ -262,8 +261,8 @@ void StreamTransport::pause_writing_if_full() noexcept {
 void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                               std::optional<std::ptrdiff_t> low) {
   if (!high) {
-    high =
-        low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX) : static_cast<std::ptrdiff_t>(default_limits.high);
+    high = low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX)
+               : static_cast<std::ptrdiff_t>(default_limits.high);
   }
   if (!low) {
     low = *high / 4;
@@ -278,7 +277,6 @@ void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high
 }
 
 // --- The end of writing
-// ----------------------------------------------------------------------------------------------
 
 void StreamTransport::write_eof() {
   if (closing_ || eof_wanted_ || is_over()) {

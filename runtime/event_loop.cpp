@@ -126,7 +126,6 @@ EventLoop::~EventLoop() {  // NOLINT(bugprone-exception-escape): a running loop 
 }
 
 // --- The turn
-// --------------------------------------------------------------------------------------------------------
 
 TimePoint EventLoop::prepare() {
   inbox_->take(ready_);
@@ -191,7 +190,6 @@ inline void EventLoop::run() {
 }
 
 // --- Running and stopping
-// --------------------------------------------------------------------------------------------
 
 void EventLoop::check_open(const char* call) const {
   if (closed_ || closing_) {
@@ -285,7 +283,6 @@ void EventLoop::set_max_read_size(std::size_t bytes) {
 LoopRemote EventLoop::remote() const noexcept { return LoopRemote(inbox_); }
 
 // --- Closing
-// ---------------------------------------------------------------------------------------------------------
 
 void EventLoop::close() {
   if (closed_ || closing_) {

@@ -125,7 +125,6 @@ void EventLoop::post(detail::Callback callback, CallOptions options) {
 }
 
 // --- Handles
-// ---------------------------------------------------------------------------------------------------------
 
 EventLoop* Handle::loop() const noexcept {
   return anchor_ != nullptr && anchor_->loop_number.load(std::memory_order_relaxed) == loop_number_

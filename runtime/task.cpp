@@ -267,7 +267,6 @@ std::vector<Ref<TaskBase>> detail::LoopAccess::all_tasks(EventLoop& loop) {
 }
 
 // --- Task factories
-// --------------------------------------------------------------------------------------------------
 
 void EventLoop::start_by_factory(TaskBase& task, const TaskOptions& options) {
   const TaskFactory factory = task_factory_;  // it may replace itself

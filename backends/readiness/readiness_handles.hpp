@@ -10,7 +10,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // --- Handles
-// ---------------------------------------------------------------------------------------------------------
 
 template <class Poller>
 BackendHandle* ReadinessBackend<Poller>::attach(native_socket native, BackendHandle** owner) {
@@ -77,7 +76,6 @@ void ReadinessBackend<Poller>::settle(BackendHandle& handle) noexcept {
 }
 
 // --- Registrations
-// ---------------------------------------------------------------------------------------------------
 
 // Edge-triggered, a descriptor is registered once, for both directions and for life. Level-triggered it is
 // registered for what somebody waits for, and for nothing else: hang-ups are reported even to an empty
@@ -136,7 +134,6 @@ void ReadinessBackend<Poller>::deregister(BackendHandle& handle) noexcept {
 }
 
 // --- Watches
-// ---------------------------------------------------------------------------------------------------------
 
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::watch(native_socket native, Watch& watch) {

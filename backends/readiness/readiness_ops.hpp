@@ -10,7 +10,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // --- Beginning
-// -------------------------------------------------------------------------------------------------------
 
 template <class Poller>
 Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) noexcept {
@@ -74,7 +73,6 @@ Started ReadinessBackend<Poller>::start_stream(Op& op) noexcept {
 }
 
 // --- Ending
-// ----------------------------------------------------------------------------------------------------------
 
 // The item carries the answer. Until it runs, `result` is the item's number, by which stop() finds it.
 template <class Poller>

@@ -12,7 +12,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // --- Attempts
-// --------------------------------------------------------------------------------------------------------
 
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
@@ -48,7 +47,6 @@ std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress&
 }
 
 // --- The turn
-// --------------------------------------------------------------------------------------------------------
 
 template <class Poller>
 void ReadinessBackend<Poller>::poll(TimePoint deadline) {

@@ -304,7 +304,6 @@ WEIR_TEST("TRAN-030 small writes made one after another arrive complete and in o
 }
 
 // --- Flow control
-// ----------------------------------------------------------------------------------------------------
 
 WEIR_TEST("FLOW-001 pause_writing and resume_writing are called once each") {
   auto w = co_await wire(loop, true);

@@ -73,7 +73,6 @@ class WEIR_API EventLoop {
   EventLoop& operator=(const EventLoop&) = delete;
 
   // --- Running and stopping
-  // -------------------------------------------------------------------------------------------
 
   // Runs until `coro` (as a task) or `future` is done; gives its value (an rvalue's is moved out) or rethrows
   // its exception (run_until_complete). Throws RuntimeError when the loop is running or closed, another runs
@@ -114,7 +113,6 @@ class WEIR_API EventLoop {
   Coro<void> shutdown_default_executor(Duration timeout = Duration::max());
 
   // --- Debugging
-  // ------------------------------------------------------------------------------------------------------
 
   // Switches debug mode (set_debug): slow callbacks, calls from the wrong thread, coroutines never awaited
   // and more are reported, with the place of creation. It is on from the start when the environment has
@@ -127,7 +125,6 @@ class WEIR_API EventLoop {
   Duration slow_callback_duration() const noexcept;
 
   // --- Scheduling callbacks
-  // -------------------------------------------------------------------------------------------
 
   // Runs the callback in the next turn, after all that is queued already (call_soon). Throws
   // std::invalid_argument for an empty callback, RuntimeError when the loop is closed or, in debug mode,
@@ -177,7 +174,6 @@ class WEIR_API EventLoop {
   TimePoint time() const noexcept;
 
   // --- Executors
-  // ------------------------------------------------------------------------------------------------------
 
   // Calls `function` on a thread of `executor` (null: the default one, made on first use) and gives its value
   // or exception (run_in_executor). The closure is destroyed on the loop's thread. Throws RuntimeError when
@@ -198,7 +194,6 @@ class WEIR_API EventLoop {
   void set_default_executor(std::shared_ptr<Executor> executor);
 
   // --- Tasks and futures
-  // ----------------------------------------------------------------------------------------------
 
   // A pending future of this loop (create_future).
   template <class T>
@@ -229,7 +224,6 @@ class WEIR_API EventLoop {
   const TaskFactory& get_task_factory() const noexcept { return task_factory_; }
 
   // --- Networking (defined in net/, documented with their options in <weir/net/…>)
-  // -------------------------------------
 
   // <weir/net/connect.hpp>: create_connection, connect_accepted_socket.
   template <class F>
@@ -243,7 +237,6 @@ class WEIR_API EventLoop {
   Coro<Ref<Server>> create_server(F&& factory, ServerOptions options);
 
   // --- Sockets (defined in net/, documented in <weir/net/sock_ops.hpp>)
-  // ------------------------------------------------
 
   detail::RecvAwaiter sock_recv(Socket& socket, std::size_t max_bytes);
   detail::RecvIntoAwaiter sock_recv_into(Socket& socket, std::span<std::byte> buffer);
@@ -253,7 +246,6 @@ class WEIR_API EventLoop {
   detail::AcceptAwaiter sock_accept(Socket& socket);
 
   // --- Watching file descriptors (defined in net/)
-  // --------------------------------------------------------------------
 
   // Calls `callback` in every turn in which the descriptor is readable, has hung up or has an error, until
   // remove_reader (add_reader). Adding again replaces the callback. Throws std::invalid_argument for a
@@ -287,7 +279,6 @@ class WEIR_API EventLoop {
   bool remove_writer(const Socket& socket);
 
   // --- Error handling
-  // -------------------------------------------------------------------------------------------------
 
   // Hands an error to the exception handler (call_exception_handler). Never throws; a handler that throws is
   // logged together with the original.
@@ -300,7 +291,6 @@ class WEIR_API EventLoop {
   void default_exception_handler(const ExceptionContext& context);
 
   // --- Beyond asyncio
-  // -------------------------------------------------------------------------------------------------
 
   // Before the loop goes to sleep it polls without sleeping for this long: a lower latency for a busy core.
   // Zero (the default) turns it off. Throws std::invalid_argument for a negative duration.
