@@ -1,4 +1,5 @@
 // The descriptor table of the simulated network, and what can be asked of a socket: options and readiness.
+#include "backends/sim/call_hook.hpp"
 #include "backends/sim/network.hpp"
 #include "backends/sim/world.hpp"
 
@@ -77,6 +78,9 @@ Socket* Network::find(native_socket number) const noexcept {
 }
 
 std::int64_t Network::open(AddressFamily family, SocketType type) {
+  if (const int error = ask_call_hook(NetworkCall::open).error; error != 0) {
+    return -error;
+  }
   if (family == AddressFamily::unspecified) {
     return -EAFNOSUPPORT;
   }
@@ -91,6 +95,9 @@ std::int64_t Network::open(AddressFamily family, SocketType type) {
 }
 
 std::int64_t Network::open_pair(native_socket (&pair)[2]) {
+  if (const int error = ask_call_hook(NetworkCall::open_pair).error; error != 0) {
+    return -error;
+  }
   Socket& first = make_socket(AddressFamily::unspecified, SocketType::stream);
   Socket& second = make_socket(AddressFamily::unspecified, SocketType::stream);
   if (descriptor_limit_ < 2 || numbers_taken_ > descriptor_limit_ - 2) {
@@ -108,6 +115,9 @@ std::int64_t Network::open_pair(native_socket (&pair)[2]) {
 }
 
 std::int64_t Network::set_option(Socket& socket, SocketOption option, int value) {
+  if (const int error = ask_call_hook(NetworkCall::set_option).error; error != 0) {
+    return -error;
+  }
   const bool is_pair = socket.family == AddressFamily::unspecified;
   switch (option) {
     case SocketOption::error:
@@ -138,6 +148,9 @@ std::int64_t Network::set_option(Socket& socket, SocketOption option, int value)
 }
 
 std::int64_t Network::get_option(Socket& socket, SocketOption option) {
+  if (const int error = ask_call_hook(NetworkCall::get_option).error; error != 0) {
+    return -error;
+  }
   const bool is_pair = socket.family == AddressFamily::unspecified;
   switch (option) {
     case SocketOption::error:

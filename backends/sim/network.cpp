@@ -2,6 +2,7 @@
 // options: descriptors.cpp.
 #include "backends/sim/network.hpp"
 
+#include "backends/sim/call_hook.hpp"
 #include "backends/sim/world.hpp"
 
 #include <algorithm>
@@ -41,6 +42,9 @@ void Network::schedule(Segment segment, const Socket& from, std::uint64_t to, st
 // --- Handshake -----------------------------------------------------------------------------------
 
 std::int64_t Network::connect(Socket& socket, const RawAddress& address, bool at_once) {
+  if (const int error = ask_call_hook(NetworkCall::connect).error; error != 0) {
+    return -error;
+  }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
   }
@@ -96,6 +100,9 @@ std::int64_t Network::connect(Socket& socket, const RawAddress& address, bool at
 }
 
 std::int64_t Network::finish_connect(Socket& socket) {
+  if (const int error = ask_call_hook(NetworkCall::finish_connect).error; error != 0) {
+    return -error;
+  }
   switch (socket.state) {
     case SocketState::connecting:
       return -EAGAIN;
@@ -198,6 +205,9 @@ void Network::arrive_ack(const Event& event) {
 }
 
 std::int64_t Network::accept(Socket& listener, RawAddress& peer) {
+  if (const int error = ask_call_hook(NetworkCall::accept).error; error != 0) {
+    return -error;
+  }
   if (listener.state != SocketState::listening) {
     return -EINVAL;
   }
@@ -230,6 +240,10 @@ std::size_t Network::room(const Socket& socket) const noexcept {
 }
 
 std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers) {
+  const CallVerdict verdict = ask_call_hook(NetworkCall::send);
+  if (verdict.error != 0) {
+    return -verdict.error;
+  }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
   }
@@ -246,7 +260,7 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers)
   for (const ConstBuffer& buffer : buffers) {
     total += buffer.size();
   }
-  std::size_t taken = std::min(total, room(socket));
+  std::size_t taken = std::min({total, room(socket), verdict.most});
   if (taken == 0) {
     return total == 0 ? 0 : -EAGAIN;
   }
@@ -273,6 +287,10 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers)
 }
 
 std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
+  const CallVerdict verdict = ask_call_hook(NetworkCall::receive);
+  if (verdict.error != 0) {
+    return -verdict.error;
+  }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
   }
@@ -287,7 +305,7 @@ std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
   }
   if (socket.in.arrived() > 0) {
     // As on Linux, what arrived before a reset is still there to be read.
-    std::size_t count = std::min(into.size(), socket.in.arrived());
+    std::size_t count = std::min({into.size(), socket.in.arrived(), verdict.most});
     if (count > 1 && world_.size_chance.chance(world_.options.short_read_chance)) {
       count = 1 + world_.size_chance.draw(count);
     }
@@ -313,6 +331,9 @@ std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
 }
 
 std::int64_t Network::shutdown(Socket& socket, ShutdownHow how) {
+  if (const int error = ask_call_hook(NetworkCall::shutdown).error; error != 0) {
+    return -error;
+  }
   if (socket.state != SocketState::connected) {
     return -ENOTCONN;
   }

@@ -1,5 +1,6 @@
 // Addresses and ports of the simulated network: who may bind what, and who answers a connect. The rules are
 // Linux's.
+#include "backends/sim/call_hook.hpp"
 #include "backends/sim/network.hpp"
 #include "backends/sim/world.hpp"
 
@@ -154,6 +155,9 @@ std::int64_t Network::bind_to(Socket& socket, const RawAddress& address, std::ui
 }
 
 std::int64_t Network::bind(Socket& socket, const RawAddress& address) {
+  if (const int error = ask_call_hook(NetworkCall::bind).error; error != 0) {
+    return -error;
+  }
   RawAddress wanted = address;
   if (const int error = take_address(socket, wanted); error != 0) {
     return error == ENETUNREACH ? -EINVAL : -error;
@@ -170,6 +174,9 @@ std::int64_t Network::bind(Socket& socket, const RawAddress& address) {
 }
 
 std::int64_t Network::listen(Socket& socket, int backlog) {
+  if (const int error = ask_call_hook(NetworkCall::listen).error; error != 0) {
+    return -error;
+  }
   constexpr std::size_t most = 4096;
   if (socket.type != SocketType::stream || socket.family == AddressFamily::unspecified) {
     return -EOPNOTSUPP;
