@@ -1,0 +1,45 @@
+// Small complete programs, one for each way to use a loop, for the drivers to fail, abandon, split and
+// cancel. Each ends by itself, whatever goes wrong, and says what it saw.
+#pragma once
+
+#include "tests/drivers/guards.hpp"
+
+#include <weir/coro.hpp>
+#include <weir/executor.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace weir::testing {
+
+// What a scenario gets to know.
+struct Stage {
+  EventLoop& loop;
+  Guards guards;
+  // Where the text that travels is split in two: the second part leaves when the first has come back. 0: not.
+  std::size_t split = 0;
+  // The pieces in which a buffered protocol takes what arrives.
+  std::size_t buffer = 64;
+  // Of the executor scenario; whoever drives it waits for its threads.
+  std::shared_ptr<ThreadPoolExecutor> executor;
+};
+
+// What travels in every echo.
+inline constexpr std::string_view travelling_text = "0123456789abcdefghijklmn";
+
+struct Scenario {
+  const char* name;
+  Coro<std::string> (*body)(Stage& stage);
+  const char* result;  // of an undisturbed run
+  bool carries_text;   // does stage.split mean anything to it?
+};
+
+std::span<const Scenario> scenarios();
+
+// Does a loop still do its work? Timers, callbacks, tasks and bytes.
+Coro<bool> is_alive(EventLoop& loop);
+
+}  // namespace weir::testing
