@@ -3,9 +3,9 @@
 
 #include "tests/drivers/calls.hpp"
 #include "tests/drivers/stepper.hpp"
+#include "tests/drivers/world.hpp"
 #include "tests/support/weir_test.hpp"
 
-#include <weir/sim.hpp>
 #include <weir/weir.hpp>
 
 #include <cstdlib>
@@ -19,35 +19,6 @@ using namespace std::chrono_literals;
 
 // Of the loop's time; under sim it costs nothing.
 const Duration usual_time_limit = has("real_clock") ? 5s : 1000s;
-
-// A world of its own for each run: the next seed's, where there is one.
-class World {
- public:
-  explicit World(std::uint64_t seed) {
-#if defined(WEIR_BACKEND_SIM)
-    before_ = sim::options();
-    sim::Options options = before_;
-    options.seed = seed;
-    sim::configure(options);
-#else
-    static_cast<void>(seed);
-#endif
-    set_log_sink([](LogLevel, std::string_view) {});
-  }
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
-  ~World() {
-    set_log_sink({});
-#if defined(WEIR_BACKEND_SIM)
-    sim::configure(before_);
-#endif
-  }
-
- private:
-#if defined(WEIR_BACKEND_SIM)
-  sim::Options before_;
-#endif
-};
 
 class Run {
  public:

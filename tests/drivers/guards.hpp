@@ -90,6 +90,8 @@ class CallOrder {
     lost_ = true;
   }
   bool is_lost() const noexcept { return lost_; }
+  // Is connection_lost still to come?
+  bool is_open() const noexcept { return made_ && !lost_; }
 
  private:
   bool made_ = false;

@@ -392,9 +392,9 @@ Coro<std::string> timeout(Stage& stage) {
   const Guard guard(stage.guards);
   const Ref<TaskBase> self = current_task();
   auto [near, far] = Socket::pair();
-  bool expired = false;
-  TimerHandle limit = stage.loop.call_later(100us, [self, &expired, held = Guard(stage.guards)] {
-    expired = true;
+  const auto expired = std::make_shared<bool>(false);  // the timer may outlive this frame
+  TimerHandle limit = stage.loop.call_later(100us, [self, expired, held = Guard(stage.guards)] {
+    *expired = true;
     self->cancel("the time is over");
   });
   std::string result = "nothing";
@@ -402,7 +402,7 @@ Coro<std::string> timeout(Stage& stage) {
     const Bytes received = co_await stage.loop.sock_recv(near, 10);
     result = "received";
   } catch (const CancelledError&) {
-    if (!expired || self->uncancel() > 0) {
+    if (!*expired || self->uncancel() > 0) {
       limit.cancel();
       throw;
     }
