@@ -86,7 +86,8 @@ void StreamTransport::begin() noexcept {
   } catch (...) {
     report("protocol.connection_made() failed", std::current_exception());
   }
-  if (is_reading()) {
+  // connection_made may have paused and resumed reading, and so begun it.
+  if (is_reading() && state == OpState::idle) {
     start_reading();
   }
 }

@@ -221,6 +221,24 @@ WEIR_TEST("TRAN-023 pause_reading inside connection_made comes before any data")
   co_await until([&] { return protocol->lost != 0; });
 }
 
+// Issue 3: reading was begun twice.
+WEIR_TEST("TRAN-023 resume_reading inside connection_made, after pause_reading, begins to read once") {
+  auto protocol = make_ref<Recorder>();
+  protocol->on_made = [&] {
+    protocol->transport->pause_reading();
+    protocol->transport->resume_reading();
+  };
+  auto w = co_await wire(loop, protocol);
+  CHECK(w.transport->is_reading());
+  co_await loop.sock_sendall(w.peer, "one");
+  co_await until([&] { return protocol->received == "one"; });
+  w.transport->pause_reading();
+  co_await loop.sock_sendall(w.peer, "two");
+  co_await settle(loop);
+  CHECK(protocol->received == "one");
+  co_await finish(w);
+}
+
 WEIR_TEST("TRAN-024 pause_reading and resume_reading on a closing transport do nothing") {
   auto w = co_await wire(loop, true);
   clog(*w.transport);
