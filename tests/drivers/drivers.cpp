@@ -20,10 +20,17 @@ using namespace std::chrono_literals;
 // Of the loop's time; under sim it costs nothing.
 const Duration usual_time_limit = has("real_clock") ? 5s : 1000s;
 
+// The seeds differ in who wins when an operation is cancelled that could be answered.
+sim::Options options_of(std::uint64_t seed) {
+  sim::Options options;
+  options.cancel_loses_chance = static_cast<double>(seed % 3) / 2;
+  return options;
+}
+
 class Run {
  public:
   Run(const Scenario& scenario, std::uint64_t seed)
-      : scenario_(scenario), world_(seed), descriptors_(open_descriptors()) {}
+      : scenario_(scenario), world_(options_of(seed), seed), descriptors_(open_descriptors()) {}
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
   ~Run() noexcept(false) { end(); }
@@ -56,6 +63,8 @@ class Run {
     limit.cancel();
     return !late;
   }
+  const std::string& note() const noexcept { return stage_->note; }
+  TaskBase& task() const noexcept { return *static_cast<TaskBase*>(task_->base().get()); }
   // Did the scenario end as if nothing had happened?
   bool undisturbed() const {
     return !task_->cancelled() && task_->exception() == nullptr && task_->result() == scenario_.result;
@@ -276,6 +285,35 @@ Driven cancel_at_every_step(const Scenario& scenario) {
           driven.undisturbed += run.undisturbed() ? 1 : 0;
           run.check_alive();
         }
+      }
+    }
+  }
+  return driven;
+}
+
+Driven nudge_at_every_step(const Scenario& scenario) {
+  Driven driven;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    bool reached = true;
+    for (std::uint64_t step = 0; reached; ++step) {
+      for (std::uint64_t distance = 0; reached && distance != 4; ++distance) {
+        INFO(std::string(scenario.name) << ", seed " << seed << ", cancelled after callback " << step
+                                        << " and again " << distance << " later");
+        Run run(scenario, seed);
+        run.begin();
+        Stepper stepper(run.loop());
+        stepper.at(step, [&] {
+          run.task().cancel();
+          if (distance != 0) {
+            stepper.at(step + distance, [&] { run.task().cancel(); });
+          }
+        });
+        stepper.run([&] { return run.done(); });
+        reached = stepper.count() != 0;
+        CHECK(run.note() == std::string(scenario.result));
+        ++driven.runs;
+        driven.undisturbed += run.note() == scenario.result ? 1 : 0;
+        run.check_alive();
       }
     }
   }

@@ -33,6 +33,10 @@ Driven abandon_at_every_step(const Scenario& scenario);
 // Every task is cancelled after every callback: the scenario ends, and the loop goes on working.
 Driven cancel_at_every_step(const Scenario& scenario);
 
+// A persistent scenario's own task is cancelled after every callback, once or twice: nothing is missing in
+// the end.
+Driven nudge_at_every_step(const Scenario& scenario);
+
 // Is it the long form that is wanted?
 bool drivers_run_whole();
 

@@ -45,6 +45,15 @@ TEST_CASE("LESSON-016 what is sent and received is split at every byte") {
   check_those_with_text(&split_everywhere, 60);
 }
 
+TEST_CASE("LESSON-016 nothing is lost of what a cancelled task was doing") {
+  for (const Scenario& scenario : persistent_scenarios()) {
+    INFO(std::string(scenario.name));
+    const Driven driven = nudge_at_every_step(scenario);
+    CHECK(driven.runs >= 5);
+    CHECK(driven.undisturbed == driven.runs);
+  }
+}
+
 // A real kernel cannot be made to: see can_cut_calls().
 #if defined(WEIR_BACKEND_SIM)
 TEST_CASE("LESSON-016 every call that moves bytes moves fewer than it could") {

@@ -33,6 +33,7 @@ class Guarded : public Base {
     order_.eof();
     return false;
   }
+  bool is_open() const noexcept { return order_.is_open(); }
 
  protected:
   Stage& stage_;

@@ -23,6 +23,8 @@ struct Stage {
   std::size_t split = 0;
   // The pieces in which a buffered protocol takes what arrives.
   std::size_t buffer = 64;
+  // What a persistent scenario has to say: its task may end cancelled all the same.
+  std::string note;
   // Of the executor scenario; whoever drives it waits for its threads.
   std::shared_ptr<ThreadPoolExecutor> executor;
 };
@@ -38,6 +40,8 @@ struct Scenario {
 };
 
 std::span<const Scenario> scenarios();
+// Those that go on when their task is cancelled, and say in stage.note what they have in the end.
+std::span<const Scenario> persistent_scenarios();
 
 // Does a loop still do its work? Timers, callbacks, tasks and bytes.
 Coro<bool> is_alive(EventLoop& loop);

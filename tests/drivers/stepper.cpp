@@ -20,13 +20,19 @@ Stepper*& acting() noexcept {
 
 }  // namespace
 
+void Stepper::at(std::uint64_t step, std::function<void()> action) {
+  step_ = step;
+  action_ = std::move(action);
+  choose();
+}
+
 void Stepper::leave_at(std::uint64_t step) {
   at(step, [] { throw KeyboardInterrupt(); });
 }
 
 // The chosen one keeps its place and its words, so that whoever queued it finds it again.
 void Stepper::choose() {
-  if (chosen_ != nullptr || reached_ || step_ == UINT64_MAX) {
+  if (chosen_ != nullptr || step_ == UINT64_MAX) {
     return;
   }
   sequence_ = step_ + own_;
@@ -56,14 +62,16 @@ void Stepper::run_chosen(void* object, std::uintptr_t first, std::uintptr_t seco
     function(object, first, second, action);
     return;
   }
-  self.reached_ = true;
+  ++self.count_;
+  self.step_ = UINT64_MAX;
+  const std::function<void()> then = std::move(self.action_);
   try {
     function(object, first, second, action);
   } catch (...) {
-    self.action_();
+    then();
     throw;
   }
-  self.action_();
+  then();
 }
 
 // What is ready before a turn is looked at here, and what its poll and its timers bring by the callback that

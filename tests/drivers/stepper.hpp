@@ -18,17 +18,16 @@ class Stepper {
   Stepper& operator=(const Stepper&) = delete;
 
   // Runs `action` inside the loop, right after the callback number `step` (from 0) has run.
-  void at(std::uint64_t step, std::function<void()> action) {
-    step_ = step;
-    action_ = std::move(action);
-  }
+  // The action may choose another one.
+  void at(std::uint64_t step, std::function<void()> action);
   // Runs after that callback, and leaves the loop at once: what was ready stays in the queue.
   void leave_at(std::uint64_t step);
   // Runs turns until `done`, or until the loop was left; fails the test when that takes more than `most`
   // turns. False when it was left, or took too long.
   bool run(const std::function<bool()>& done, std::uint64_t most = 300'000);
-  // Did the chosen callback run?
-  bool reached() const noexcept { return reached_; }
+  // Did the chosen callback run? How many were chosen, one after another, and ran?
+  bool reached() const noexcept { return count_ != 0; }
+  std::uint64_t count() const noexcept { return count_; }
 
  private:
   void choose();
@@ -42,7 +41,7 @@ class Stepper {
   std::uint64_t own_ = 0;       // callbacks that this stepper has queued: they do not count
   std::uint64_t sequence_ = 0;  // of the chosen one
   detail::ReadyItem::Function chosen_ = nullptr;
-  bool reached_ = false;
+  std::uint64_t count_ = 0;
 };
 
 }  // namespace weir::testing

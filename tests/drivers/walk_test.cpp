@@ -5,6 +5,7 @@
 #include "tests/drivers/world.hpp"
 #include "tests/support/weir_test.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -20,10 +21,16 @@ constexpr unsigned steps_of_a_walk = 500;
 
 std::uint64_t current_seed = 0;
 
-// A sanitizer ends the program before the test can say anything.
+// A sanitizer or an assertion ends the program before the test can say anything.
 void say_seed() {
   std::fprintf(stderr, "walk: seed %llu; replay it with WEIR_WALK=%llu\n",
                static_cast<unsigned long long>(current_seed), static_cast<unsigned long long>(current_seed));
+}
+
+void say_seed_and_abort(int signal) {
+  say_seed();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
 }
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
@@ -76,6 +83,8 @@ TEST_CASE("LESSON-016 any legal method is called from any callback") {
   if (&__sanitizer_set_death_callback != nullptr) {
     __sanitizer_set_death_callback(&say_seed);
   }
+  std::signal(SIGABRT, &say_seed_and_abort);
+  std::signal(SIGSEGV, &say_seed_and_abort);
   Seen seen;
   if (const std::uint64_t only = number_from("WEIR_WALK", 0); only != 0) {
     walk_once(only, seen);
