@@ -8,7 +8,6 @@
 
 #include <weir/weir.hpp>
 
-#include <cstdlib>
 #include <optional>
 
 namespace weir::testing {
@@ -157,11 +156,6 @@ bool fail_call(const Scenario& scenario, const CallFault& fault, std::uint64_t s
 }
 
 }  // namespace
-
-bool drivers_run_whole() {
-  const char* value = std::getenv("WEIR_DRIVERS");
-  return value != nullptr && std::string_view(value) == "whole";
-}
 
 namespace {
 

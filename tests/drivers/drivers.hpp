@@ -8,6 +8,8 @@
 #include <weir/config.hpp>
 
 #include <cstdint>
+#include <cstdlib>
+#include <string_view>
 
 namespace weir::testing {
 
@@ -38,6 +40,9 @@ Driven cancel_at_every_step(const Scenario& scenario);
 Driven nudge_at_every_step(const Scenario& scenario);
 
 // Is it the long form that is wanted?
-bool drivers_run_whole();
+inline bool drivers_run_whole() {
+  const char* value = std::getenv("WEIR_DRIVERS");
+  return value != nullptr && std::string_view(value) == "whole";
+}
 
 }  // namespace weir::testing
