@@ -182,6 +182,7 @@ class Walk {
   Coro<void> raw_acceptor();
   Coro<void> use_raw(Socket& socket);
   void keep(Task<void> task);
+  bool end_some();
 
   EventLoop& loop_;
   Guards& guards_;

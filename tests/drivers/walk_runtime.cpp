@@ -430,39 +430,40 @@ void Walk::report() {
 // --- The end
 // -----------------------------------------------------------------------------------------------
 
-void Walk::end() {
+// Again and again: what was under way when it began may still bring new connections.
+bool Walk::end_some() {
+  bool over = true;
   for (const std::shared_ptr<Stream>& stream : all_streams_) {
-    if (const Ref<Transport> transport = stream->transport; transport != nullptr) {
+    if (stream->order.is_open()) {
+      const Ref<Transport> transport(stream->alone);
       stream->closed = true;
       transport->abort();
-    } else if (stream->order.is_open()) {
-      stream->alone->abort();
+      over = false;
     }
-  }
-  while (!watched_.empty()) {
-    close_watched();
   }
   for (const auto& [server, number] : std::exchange(servers_, {})) {
     server->close();
     server->abort_clients();
   }
-  const auto ended = [this] {
-    for (const Ref<TaskBase>& task : all_tasks(loop_)) {
-      task->cancel();
-    }
-    for (const std::shared_ptr<Stream>& stream : all_streams_) {
-      if (stream->order.is_open()) {
-        return false;
-      }
-    }
-    return all_tasks(loop_).empty();
-  };
+  for (const Ref<TaskBase>& task : all_tasks(loop_)) {
+    task->cancel();
+    over = false;
+  }
+  return over;
+}
+
+void Walk::end() {
+  while (!watched_.empty()) {
+    close_watched();
+  }
   const TimePoint limit = loop_.time() + 10s;
-  while (!ended() && loop_.time() < limit) {
+  bool over = end_some();
+  while (!over && loop_.time() < limit) {
     loop_.call_later(20us, [this] { loop_.stop(); });
     loop_.run_forever();
+    over = end_some();
   }
-  expect(ended(), "something does not end");
+  expect(over, "something does not end");
 }
 
 }  // namespace weir::testing
