@@ -27,6 +27,11 @@ class Walker : public Base {
   void connection_made(Ref<Transport> transport) override {
     stream_->order.made();
     stream_->alone = transport.get();
+    // Small buffers, so that what is written does wait now and then.
+    if (const auto socket = transport->get_extra_info<extra::socket>(); socket && walk_.chance().one_in(2)) {
+      socket->set_send_buffer_size(4096);
+      socket->set_receive_buffer_size(4096);
+    }
     stream_->transport = std::move(transport);
     act();
   }
