@@ -1,6 +1,8 @@
 // What both doors share: counting calls and choosing the one that fails.
 #include "tests/drivers/calls.hpp"
 
+#include "tests/drivers/chance.hpp"
+
 #include <cerrno>
 #include <cstring>
 
@@ -15,6 +17,7 @@ struct State {
   std::size_t errors = 0;
   int error = 0;
   bool active = false;
+  Chance chance{1};
 };
 
 // Of the thread under test: workers of an executor make calls of their own.
@@ -28,6 +31,7 @@ State& state() noexcept {
 FaultyCalls::FaultyCalls(const CallFault& fault) noexcept {
   state() = {};
   state().fault = fault;
+  state().chance = Chance(fault.seed);
   state().active = true;
 }
 
@@ -52,6 +56,10 @@ int FaultyCalls::ask(const char* name, std::span<const int> errors, std::size_t*
   State& now = state();
   if (!now.active || (now.fault.data_only && most == nullptr)) {
     return 0;
+  }
+  if (now.fault.one_in != 0) {
+    const std::uint64_t drawn = now.chance.draw(now.fault.one_in * errors.size());
+    return drawn < errors.size() ? errors[drawn] : 0;
   }
   const bool again = now.fault.for_ever && now.name != nullptr && std::strcmp(now.name, name) == 0;
   if (now.count++ != now.fault.at && !again) {

@@ -18,6 +18,8 @@ struct CallFault {
   bool for_ever = false;          // that one and all later ones of the same name
   bool data_only = false;         // count the calls that move bytes, and no others
   std::size_t most = 0;           // if not 0: no error, but move at most so many bytes
+  std::uint64_t one_in = 0;       // if not 0: instead of one call, about one in so many, by this chance:
+  std::uint64_t seed = 1;
 };
 
 class FaultyCalls {

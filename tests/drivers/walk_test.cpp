@@ -1,6 +1,7 @@
 // Random walks by seed. WEIR_WALKS=n walks n times instead of a few hundred; WEIR_WALK=seed walks that one
 // alone, to see again what failed.
 #include "tests/drivers/walk.hpp"
+#include "tests/drivers/calls.hpp"
 #include "tests/drivers/scenarios.hpp"
 #include "tests/drivers/world.hpp"
 #include "tests/support/weir_test.hpp"
@@ -64,7 +65,12 @@ void walk_once(std::uint64_t seed, Seen& seen) {
   {
     auto loop = std::make_unique<EventLoop>();
     Walk walk(*loop, guards, seed, steps_of_a_walk);
-    walk.go();
+    {
+      // On every fourth walk, calls into the network fail now and then.
+      const CallFault fault{.one_in = 50, .seed = seed};
+      const FaultyCalls faulty(seed % 4 == 0 ? fault : CallFault{});
+      walk.go();
+    }
     // Every third loop is closed as it stands.
     if (seed % 3 != 0) {
       walk.end();
