@@ -528,22 +528,24 @@ void Walk::watch() {
   // Weakly: the watcher must not keep the socket that it watches.
   const std::weak_ptr<Watched> weak = watched;
   if (chance_.one_in(2)) {
-    watched->reads = true;
+    watched->reads = false;  // when it fails, the one before is gone as well
     loop_.add_reader(watched->near, [this, weak, guard = Guard(guards_)] {
       const std::shared_ptr<Watched> self = weak.lock();
       expect(self != nullptr && self->reads, "a reader is called that was removed");
       act();
     });
+    watched->reads = true;
     if (watched->far.is_open() && chance_.one_in(2)) {
       watched->far.shutdown_write();
     }
   } else {
-    watched->writes = true;
+    watched->writes = false;
     loop_.add_writer(watched->near, [this, weak, guard = Guard(guards_)] {
       const std::shared_ptr<Watched> self = weak.lock();
       expect(self != nullptr && self->writes, "a writer is called that was removed");
       act();
     });
+    watched->writes = true;
   }
 }
 
