@@ -262,8 +262,8 @@ Coro<std::string> generator(Stage& stage) {
 }
 
 constexpr Scenario all[] = {
-    {"sock_recv", &recv, travelling_text.data(), false},
-    {"sock_recv_into", &recv_into, travelling_text.data(), false},
+    {"sock_recv", &recv, travelling_text, false},
+    {"sock_recv_into", &recv_into, travelling_text, false},
     {"sock_sendall", &sendall, "a beginning", false},
     {"sock_accept", &accept, "sum 6", false},
     {"sock_connect", &connect, "connected", false},

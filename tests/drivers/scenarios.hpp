@@ -35,8 +35,8 @@ inline constexpr std::string_view travelling_text = "0123456789abcdefghijklmn";
 struct Scenario {
   const char* name;
   Coro<std::string> (*body)(Stage& stage);
-  const char* result;  // of an undisturbed run
-  bool carries_text;   // does stage.split mean anything to it?
+  std::string_view result;  // of an undisturbed run
+  bool carries_text;        // does stage.split mean anything to it?
 };
 
 std::span<const Scenario> scenarios();
