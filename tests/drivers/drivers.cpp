@@ -51,16 +51,15 @@ class Run {
   EventLoop& loop() noexcept { return *loop_; }
   bool done() const noexcept { return task_->done(); }
 
-  // Runs until the scenario has ended. False when it did not by itself.
-  bool finish(Duration time_limit = usual_time_limit) {
-    bool late = false;
-    TimerHandle limit = loop_->call_later(time_limit, [this, &late] {
-      late = true;
-      task_->cancel();
-    });
+  // Runs until the scenario has ended. False when it did not by itself. A shorter limit holds from the moment
+  // when a call has failed.
+  bool finish(Duration limit = usual_time_limit) {
+    late_ = false;
+    deadline_ = loop_->time() + usual_time_limit;
+    limit_after(limit);
     run_to_end();
-    limit.cancel();
-    return !late;
+    limit_.cancel();
+    return !late_;
   }
   const std::string& note() const noexcept { return stage_->note; }
   TaskBase& task() const noexcept { return *static_cast<TaskBase*>(task_->base().get()); }
@@ -94,6 +93,16 @@ class Run {
   }
 
  private:
+  void limit_after(Duration limit) {
+    limit_ = loop_->call_later(limit, [this, limit] {
+      if (FaultyCalls::reached() || loop_->time() >= deadline_) {
+        late_ = true;
+        task_->cancel();
+      } else {
+        limit_after(limit);
+      }
+    });
+  }
   void run_to_end() {
     try {
       loop_->run_until_complete(*task_);
@@ -123,6 +132,9 @@ class Run {
   std::optional<Stage> stage_;
   std::unique_ptr<EventLoop> loop_;
   std::optional<Task<std::string>> task_;
+  TimerHandle limit_;
+  TimePoint deadline_{};
+  bool late_ = false;
 };
 
 // The seeds that a run is repeated with, where the seed has a say.
