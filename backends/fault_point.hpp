@@ -14,6 +14,7 @@ enum class FaultPoint : std::uint8_t {
   idle_turn,       // a turn that finds nothing, though the loop could have slept
   short_batch,     // only the first part of what is ready runs in this turn
   timers_apart,    // timers that are due with different deadlines run in different turns
+  sort_due,        // few due timers are queued by the way that is made for many
   early_sweep,     // the timer heap is swept with hardly a stale entry
   await_yields,    // an await that is done at once suspends its task all the same
   late_inbox,      // a post waits for another turn
