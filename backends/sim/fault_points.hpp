@@ -6,6 +6,7 @@
 #include <weir/sim.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,6 +23,11 @@ class FaultPoints {
   // Writes the counts to stderr when WEIR_SIM_POINTS asks for it.
   ~FaultPoints();
 
+  // Does any world in the process use some? So that a program without them pays for one load at each.
+  static bool any_used() noexcept { return used_count_.load(std::memory_order_relaxed) != 0; }
+  // The counts of all worlds on this thread, with their names.
+  static std::array<sim::FaultPointCount, fault_point_count>& totals() noexcept;
+
   bool is_used() const noexcept { return used_; }
   // Counts the question; true when this world uses the point.
   bool asked(FaultPoint point) noexcept;
@@ -32,6 +38,7 @@ class FaultPoints {
     std::uint64_t asked = 0;
     std::uint64_t taken = 0;
   };
+  static inline std::atomic<int> used_count_ = 0;
   bool used_;
   std::uint64_t mask_;
   std::array<Count, fault_point_count> counts_{};
