@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backends/backend.hpp"
+#include "backends/fault_point.hpp"
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include "backends/epoll/backend.hpp"

@@ -215,6 +215,9 @@ std::optional<std::vector<weir::Socket>> bind_round(const ServerPlan& plan) {
   std::vector<weir::Socket> sockets;
   std::uint16_t port = plan.port;
   for (const Address& wanted : plan.addresses) {
+    if (plan.port == 0 && port != 0 && rare_path(FaultPoint::port_taken)) {
+      return std::nullopt;
+    }
     detail::RawAddress raw = wanted.raw();
     raw.port = port;
     try {

@@ -59,7 +59,7 @@ void StreamTransport::drop_queue() noexcept {
     queue->clear();
   }
   NetState& net = *LoopAccess::net(*loop_);
-  if (net.spare == nullptr) {
+  if (net.spare == nullptr && !rare_path(FaultPoint::no_spare_queue)) {
     net.spare = std::move(queue);
   }
 }
@@ -70,7 +70,8 @@ void StreamTransport::write(std::span<const std::byte> data) {
     write_uncommon(data);
     return;
   }
-  const std::int64_t result = backend().try_send(handle, {&data, 1});
+  const std::int64_t result =
+      rare_path(FaultPoint::write_later) ? -EAGAIN : backend().try_send(handle, {&data, 1});
   if (result != static_cast<std::int64_t>(data.size())) [[unlikely]] {
     write_rest(data, result);
   }
@@ -94,7 +95,8 @@ void StreamTransport::write_pieces(const char* call, std::span<const ConstBuffer
   if (!may_write(call, size)) {
     return;
   }
-  const std::int64_t result = queue_ != nullptr ? -EAGAIN : backend().try_send(handle, pieces);
+  const std::int64_t result =
+      queue_ != nullptr || rare_path(FaultPoint::write_later) ? -EAGAIN : backend().try_send(handle, pieces);
   if (result != static_cast<std::int64_t>(size)) {
     queue_rest(pieces, result);
   }
@@ -105,7 +107,8 @@ void StreamTransport::write(Bytes&& data) {
     return;
   }
   const ConstBuffer piece[] = {data};
-  const std::int64_t result = queue_ != nullptr ? -EAGAIN : backend().try_send(handle, piece);
+  const std::int64_t result =
+      queue_ != nullptr || rare_path(FaultPoint::write_later) ? -EAGAIN : backend().try_send(handle, piece);
   if (result == static_cast<std::int64_t>(data.size()) || !is_partial(result)) {
     return;
   }
@@ -158,7 +161,7 @@ void StreamTransport::after_queueing() noexcept {
 }
 
 void StreamTransport::check_still_connected() noexcept {
-  if (++queue_->unseen_writes < queued_writes_until_check) {
+  if (++queue_->unseen_writes < queued_writes_until_check && !rare_path(FaultPoint::early_check)) {
     return;
   }
   queue_->unseen_writes = 0;

@@ -2,6 +2,8 @@
 // own.
 #include "net/write_queue.hpp"
 
+#include "backends/chosen.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -29,7 +31,7 @@ void WriteQueue::prepare_push() {
 
 void WriteQueue::append(std::span<const std::byte> data) {
   std::size_t fits = 0;
-  if (chunks_.size() > first_ && chunks_.back().may_grow) {
+  if (chunks_.size() > first_ && chunks_.back().may_grow && !rare_path(FaultPoint::new_chunk)) {
     fits = std::min(data.size(), chunks_.back().memory.size() - chunks_.back().end);
   }
   // What does not fit gets its chunk first: either all of it is queued, or nothing.
@@ -58,7 +60,7 @@ void WriteQueue::append(Bytes&& data, std::size_t begin) {
 }
 
 void WriteQueue::gather() noexcept {
-  const std::size_t count = std::min(chunks_.size() - first_, most_pieces);
+  const std::size_t count = rare_part(FaultPoint::few_pieces, std::min(chunks_.size() - first_, most_pieces));
   for (std::size_t i = 0; i != count; ++i) {
     const Chunk& chunk = chunks_[first_ + i];
     pieces_[i] = chunk.memory.span().subspan(chunk.begin, chunk.end - chunk.begin);

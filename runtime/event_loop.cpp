@@ -128,11 +128,13 @@ EventLoop::~EventLoop() {  // NOLINT(bugprone-exception-escape): a running loop 
 // --- The turn
 
 TimePoint EventLoop::prepare() {
-  inbox_->take(ready_);
+  if (!inbox_->has_posts() || !detail::rare_path(detail::FaultPoint::late_inbox)) {
+    inbox_->take(ready_);
+  }
   if (signals_ != nullptr) {
     signals_->queue_pending(ready_);
   }
-  if (stopping_ || !ready_.empty()) {
+  if (stopping_ || !ready_.empty() || detail::rare_path(detail::FaultPoint::idle_turn)) {
     return TimePoint::min();
   }
   if (!inbox_->prepare_sleep()) {
@@ -186,7 +188,12 @@ inline void EventLoop::run() {
   if (!timers_->empty()) {
     timers_->queue_due(backend_->backend.now(), ready_);
   }
-  run_batch(ready_.size());
+  const std::size_t batch = ready_.size();
+  const std::size_t first = detail::rare_part(detail::FaultPoint::short_batch, batch);
+  run_batch(first);
+  if (first != batch && stopping_) {
+    run_batch(batch - first);  // stop() lets the batch end
+  }
 }
 
 // --- Running and stopping

@@ -33,7 +33,7 @@ void Inbox::post(Callback callback, Context context) {
     }
     node->next = head == sleeping_mark() ? nullptr : head;
   } while (!head_.compare_exchange_weak(head, node, std::memory_order_acq_rel, std::memory_order_relaxed));
-  if (head == sleeping_mark()) {
+  if (head == sleeping_mark() || rare_path(FaultPoint::needless_wake)) {
     wake_loop();
   }
 }

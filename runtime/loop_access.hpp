@@ -31,7 +31,9 @@ struct LoopAccess {
   static constexpr int first_await_budget = 64;
   // One awaited operation completed without suspending; false when the task has had its share of them and
   // must yield.
-  static bool spend_await_budget(EventLoop& loop) noexcept { return --loop.await_budget_ > 0; }
+  static bool spend_await_budget(EventLoop& loop) noexcept {
+    return --loop.await_budget_ > 0 && !rare_path(FaultPoint::await_yields);
+  }
   static std::unique_ptr<SignalState>& signals(EventLoop& loop) noexcept { return loop.signals_; }
   static AsyncGeneratorBase*& first_generator(EventLoop& loop) noexcept { return loop.first_generator_; }
   static bool generators_shut_down(const EventLoop& loop) noexcept { return loop.generators_shut_down_; }

@@ -1,6 +1,7 @@
 // The 4-ary timer heap.
 #include "runtime/timer_heap.hpp"
 
+#include "backends/chosen.hpp"
 #include "runtime/running.hpp"
 
 #include <algorithm>
@@ -66,6 +67,7 @@ void TimerHeap::queue(const Entry& due, ReadyQueue& ready) {
 
 void TimerHeap::queue_due(TimePoint now, ReadyQueue& ready) {
   std::size_t left = few_due + entries_.size() / 32;
+  TimePoint last = TimePoint::min();
   while (!entries_.empty() && entries_.front().when <= now) {
     Entry& top = entries_.front();
     if (top.stale()) {
@@ -75,10 +77,14 @@ void TimerHeap::queue_due(TimePoint now, ReadyQueue& ready) {
       follow(top);
       sift_down(0);
     } else {
+      if (last != TimePoint::min() && top.when != last && rare_path(FaultPoint::timers_apart)) {
+        return;
+      }
+      last = top.when;
       queue(top, ready);
       pop_top();
     }
-    if (--left == 0) {
+    if (--left == 0 || rare_path(FaultPoint::sort_due)) {
       queue_all_due(now, ready);
       return;
     }
@@ -216,7 +222,7 @@ void TimerHeap::settle_top() noexcept {
 }
 
 void TimerHeap::sweep_if_mostly_stale() noexcept {
-  if (stale_ < 64 || stale_ * 2 < entries_.size()) {
+  if ((stale_ < 64 || stale_ * 2 < entries_.size()) && !rare_path(FaultPoint::early_sweep)) {
     return;
   }
   std::erase_if(entries_, [](const Entry& entry) { return entry.stale(); });

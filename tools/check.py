@@ -176,6 +176,41 @@ def check_tests(check, build, arguments, env=None):
     return work
 
 
+HASH_SEEDS = range(1, 41)
+
+
+def check_hashes(build, compiler):
+    """A seed means the same run with either compiler: the mixed workload of the simulator, built by the other one as well."""
+    other_compiler = 'gcc' if compiler == 'clang' else 'clang'
+    other = f'build/check-hash-{other_compiler}'
+    target = 'tests/sim_mixed_sim_test'
+
+    def hashes(where):
+        found = []
+        for seed in HASH_SEEDS:
+            well, output = run(ROOT / where / target, '-tc=*one seed*', env={'WEIR_SIM_SEED': str(seed)}, quiet=True)
+            found += re.findall(r'^seed \d+: hash [0-9a-f]+$', output, re.MULTILINE) if well else [f'seed {seed} fails in {where}']
+        return found
+
+    def work():
+        env = compiler_env(other_compiler)
+        options = ['-Dloop_backend=sim', '-Dtest_backends=sim', '-Dtools=false']
+        if not configure(other, options, env)()[0] or not run('ninja', '-C', other, '-j', JOBS, target)[0]:
+            return False, 'the other build failed'
+        ours, theirs = hashes(build), hashes(other)
+        for one, two in zip(ours, theirs):
+            if one != two:
+                print(f'  {one} here, {two} with the other compiler')
+        return ours == theirs and len(ours) == len(HASH_SEEDS), f'{len(ours)} seeds'
+    return work
+
+
+def compiler_env(compiler):
+    if compiler == 'gcc':
+        return {}
+    return {'CXX': f'ccache {CLANG}' if shutil.which('ccache') else CLANG}
+
+
 def changed_files():
     """C++ files changed since main, or by the last commit on main itself; everything where there is no history."""
     base = None
@@ -236,7 +271,7 @@ def check_clang_tidy(build, seconds):
 def whole(fast, tidy, compiler):
     check = Check()
     build = 'build/check' if compiler == 'gcc' else 'build/check-clang'
-    env = {} if compiler == 'gcc' else {'CXX': f'ccache {CLANG}' if shutil.which('ccache') else CLANG}
+    env = compiler_env(compiler)
     # Every backend that is written runs on Linux today; --fast names its two.
     options = ['--werror', '-Dtest_backends=sim,epoll' if fast else '-Dtest_backends=auto']
     check.phase('format', check_format)
@@ -247,6 +282,11 @@ def whole(fast, tidy, compiler):
                 check.phase('conformance table', check_conformance(build))
             else:
                 check.left_out('conformance table', 'it needs a green run')
+            same = 'same seeds, other compiler'
+            if fast or shutil.which(CLANG) is None:
+                check.left_out(same, '--fast' if fast else f'there is no {CLANG}')
+            else:
+                check.phase(same, check_hashes(build, compiler))
         if tidy:
             check.phase('clang-tidy', check_clang_tidy(build, 60 if fast else 600))
         else:
@@ -270,7 +310,7 @@ def with_symbols(options):
 
 def sanitize():
     check = Check()
-    compiler = {'CXX': f'ccache {CLANG}' if shutil.which('ccache') else CLANG}
+    compiler = compiler_env('clang')
     for name, (kind, env) in SANITIZERS.items():
         build = f'build/{name}'
         # -O1: at -O2 clang optimises some uses after free away.

@@ -38,9 +38,6 @@ void Network::erase(Socket& socket) {
 }
 
 std::int64_t Network::take_number(Socket& socket) {
-  if (numbers_taken_ >= descriptor_limit_) {
-    return -EMFILE;
-  }
   native_socket number = first_number + static_cast<native_socket>(numbers_.size());
   if (!free_numbers_.empty()) {
     number = free_numbers_.top();
@@ -84,12 +81,11 @@ std::int64_t Network::open(AddressFamily family, SocketType type) {
   if (family == AddressFamily::unspecified) {
     return -EAFNOSUPPORT;
   }
+  if (is_short_of_descriptors()) {
+    return -EMFILE;
+  }
   Socket& socket = make_socket(family, type);
   const std::int64_t number = take_number(socket);
-  if (number < 0) {
-    erase(socket);
-    return number;
-  }
   world_.record(TraceKind::open, socket.id, 0, number);
   return number;
 }
@@ -98,13 +94,11 @@ std::int64_t Network::open_pair(native_socket (&pair)[2]) {
   if (const int error = ask_call_hook(NetworkCall::open_pair).error; error != 0) {
     return -error;
   }
-  Socket& first = make_socket(AddressFamily::unspecified, SocketType::stream);
-  Socket& second = make_socket(AddressFamily::unspecified, SocketType::stream);
-  if (descriptor_limit_ < 2 || numbers_taken_ > descriptor_limit_ - 2) {
-    erase(first);
-    erase(second);
+  if (is_short_of_descriptors() || numbers_taken_ + 2 > descriptor_limit_) {
     return -EMFILE;
   }
+  Socket& first = make_socket(AddressFamily::unspecified, SocketType::stream);
+  Socket& second = make_socket(AddressFamily::unspecified, SocketType::stream);
   pair[0] = static_cast<native_socket>(take_number(first));
   pair[1] = static_cast<native_socket>(take_number(second));
   first.state = second.state = SocketState::connected;

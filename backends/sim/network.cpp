@@ -81,9 +81,9 @@ std::int64_t Network::connect(Socket& socket, const RawAddress& address, bool at
   socket.attempts = 0;
   socket.state = SocketState::connecting;
   world_.record(TraceKind::connect, socket.id, to.port, at_once ? 1 : 0);
-  if (at_once && reach(to) == Reach::local) {
+  if (at_once && reach(to) == Reach::local && !is_parted(socket)) {
     Socket* listener = find_listener(to);
-    if (listener == nullptr) {
+    if (listener == nullptr || world_.fault_chance.chance(world_.options.refuse_chance)) {
       refuse(socket, 0);
       return -ECONNREFUSED;
     }
@@ -159,12 +159,12 @@ void Network::arrive_syn(Socket& client) {
     refuse(client, ETIMEDOUT);
     return;
   }
-  if (reach(client.peer) == Reach::silent) {
+  if (reach(client.peer) == Reach::silent || client.cut || is_parted(client)) {
     retry_syn(client);
     return;
   }
   Socket* listener = find_listener(client.peer);
-  if (listener == nullptr) {
+  if (listener == nullptr || world_.fault_chance.chance(world_.options.refuse_chance)) {
     schedule(Segment::reset, client, client.id);
     return;
   }
@@ -215,11 +215,11 @@ std::int64_t Network::accept(Socket& listener, RawAddress& peer) {
     return -EAGAIN;
   }
   // The number comes first: without one the connection stays in the queue.
+  if (is_short_of_descriptors()) {
+    return -EMFILE;
+  }
   Socket& socket = *by_id(listener.accept_queue.front());
   const std::int64_t number = take_number(socket);
-  if (number < 0) {
-    return number;
-  }
   listener.accept_queue.pop_front();
   peer = shown(socket, socket.peer);
   world_.record(TraceKind::accept, listener.id, socket.id, number);
@@ -233,7 +233,7 @@ std::size_t Network::room(const Socket& socket) const noexcept {
   const auto own = static_cast<std::size_t>(socket.option(SocketOption::send_buffer));
   const Socket* peer = by_id(socket.peer_id);
   if (peer == nullptr) {
-    return own;  // gone: whatever is sent meets a reset
+    return own > socket.unanswered ? own - socket.unanswered : 0;  // gone: what is sent meets a reset
   }
   const std::size_t limit = own + static_cast<std::size_t>(peer->option(SocketOption::receive_buffer));
   return limit > peer->in.size() ? limit - peer->in.size() : 0;
@@ -274,6 +274,8 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers)
       peer->in.append(buffer.first(part));
       left -= part;
     }
+  } else {
+    socket.unanswered += taken;
   }
   world_.record(TraceKind::send, socket.id, socket.peer_id, static_cast<std::int64_t>(taken));
   std::size_t first = taken;
@@ -360,6 +362,13 @@ void Network::deliver_due() {
 }
 
 void Network::arrive(const Event& event) {
+  if (event.segment >= Segment::give_up) {
+    run_timer(event);
+    return;
+  }
+  if (can_be_stopped_ && is_stopped(event)) {
+    return;
+  }
   switch (event.segment) {
     case Segment::syn:
       if (Socket* client = by_id(event.from); client != nullptr) {
@@ -388,7 +397,16 @@ void Network::arrive(const Event& event) {
     arrive_reset(*socket, event.from);
     return;
   }
-  if (socket->state != SocketState::connected && socket->state != SocketState::half_open) {
+  if (socket->state == SocketState::reset) {
+    // It gave the connection up, and the other side does not know it.
+    Socket* sender = by_id(event.from);
+    if (sender != nullptr && sender->state == SocketState::connected) {
+      schedule(Segment::reset, *socket, sender->id);
+    }
+    return;
+  }
+  if ((socket->state != SocketState::connected && socket->state != SocketState::half_open) ||
+      !survives_chance(event, *socket)) {
     return;
   }
   if (event.segment == Segment::data) {

@@ -4,10 +4,12 @@
 
 #include "backends/sim/socket.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <unordered_map>
 #include <vector>
@@ -62,8 +64,24 @@ class Network {
   // Lets everything arrive that is due.
   void deliver_due();
 
+  // Faults; in faults.cpp. <weir/sim.hpp> says what each means. False when this socket cannot suffer it.
+  bool reset(Socket& socket);
+  bool vanish(Socket& socket, std::optional<std::chrono::nanoseconds> back_after);
+  bool clog(Socket& socket, std::chrono::nanoseconds duration);
+  // Of an address, family `unspecified` means every host, and port 0 every port.
+  struct Partition {
+    RawAddress one;
+    RawAddress other;
+    std::uint64_t id = 0;  // of one that heals by itself
+    friend bool operator==(const Partition&, const Partition&) = default;
+  };
+  void part(const Partition& partition, std::optional<std::chrono::nanoseconds> heal_after = {});
+  // Heals those that are equal; with none given, all.
+  void heal(const Partition* partition);
+
  private:
-  enum class Segment : std::uint8_t { syn, syn_ack, ack, data, fin, reset };
+  // From give_up on they are no segments, but timers of the network's own.
+  enum class Segment : std::uint8_t { syn, syn_ack, ack, data, fin, reset, give_up, heal, come_back };
   struct Event {
     TimePoint at;
     std::uint64_t sequence;
@@ -94,6 +112,21 @@ class Network {
   void refuse(Socket& client, int error);
   void retry_syn(Socket& client);
 
+  // Faults; in faults.cpp.
+  bool is_short_of_descriptors();
+  bool is_parted(const Socket& socket) const noexcept;
+  // Whether the event cannot arrive now: it is held, put off or dropped then.
+  bool is_stopped(const Event& event);
+  void hold(const Event& event, Socket* sender);
+  void release_held();
+  // May let a fault befall the connection by chance; false when this event goes no further.
+  bool survives_chance(const Event& event, Socket& receiver);
+  TimePoint after(std::chrono::nanoseconds delay) const noexcept;
+  void set_timer(Segment what, std::chrono::nanoseconds delay, std::uint64_t to, std::uint64_t from = 0);
+  void run_timer(const Event& event);
+  void give_up(Socket& socket);
+  void come_back(const Event& event);
+
   // Ports; in ports.cpp.
   using Ports = std::map<std::uint16_t, std::vector<Socket*>>;
   struct Claim;  // what a socket asks for when it is bound
@@ -118,6 +151,10 @@ class Network {
   std::uint16_t next_port_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t last_sequence_ = 0;
+  bool can_be_stopped_ = false;  // something was parted, cut or clogged at least once
+  std::vector<Partition> partitions_;
+  std::uint64_t last_partition_ = 0;
+  std::vector<Event> held_;  // what cannot get through, in its order
 };
 
 // What kind of destination an address is for this host.

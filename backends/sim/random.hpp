@@ -15,7 +15,7 @@ class Random {
  public:
   // Each purpose has a stream of its own, so that one more draw for one of them leaves the others as they
   // were.
-  enum class Stream : std::uint64_t { network, schedule, size, turn, user };
+  enum class Stream : std::uint64_t { network, schedule, size, turn, user, fault, point, choice };
 
   Random(std::uint64_t seed, Stream stream) noexcept {
     std::uint64_t mix = seed ^ (0x9e3779b97f4a7c15U * (static_cast<std::uint64_t>(stream) + 1));

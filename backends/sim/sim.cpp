@@ -3,6 +3,12 @@
 
 #include "backends/sim/world.hpp"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 
 namespace weir::inline WEIR_ABI::sim {
@@ -11,6 +17,37 @@ static_assert(std::is_trivially_destructible_v<Options>);
 
 using detail::TraceKind;
 using detail::World;
+
+namespace {
+
+detail::RawAddress pattern_of(const Endpoint& endpoint, const char* call) {
+  detail::RawAddress address;
+  address.port = endpoint.port;
+  if (endpoint.host.empty()) {
+    return address;
+  }
+  const std::string host(endpoint.host);
+  if (inet_pton(AF_INET, host.c_str(), address.ip.data()) == 1) {
+    address.family = AddressFamily::inet;
+  } else if (inet_pton(AF_INET6, host.c_str(), address.ip.data()) == 1) {
+    address.family = AddressFamily::inet6;
+  } else {
+    throw std::invalid_argument(std::string(call) + ": '" + host + "' is no numeric address");
+  }
+  return address;
+}
+
+// Calls `fault` with the network and the socket of this number, which it must befall.
+template <class Fault>
+void befall(native_socket number, const char* call, Fault fault) {
+  const std::shared_ptr<World> world = World::existing();
+  detail::Socket* const socket = world != nullptr ? world->network.find(number) : nullptr;
+  if (socket == nullptr || !fault(world->network, *socket)) {
+    throw std::invalid_argument(std::string(call) + ": no connection is open under this number");
+  }
+}
+
+}  // namespace
 
 void configure(const Options& options) noexcept { detail::set_configured_options(options); }
 
@@ -49,5 +86,48 @@ std::size_t open_sockets() noexcept {
 }
 
 void set_descriptor_limit(std::size_t limit) { World::current()->network.set_descriptor_limit(limit); }
+
+std::uint64_t draw(std::uint64_t bound) {
+  const std::shared_ptr<World> world = World::current();
+  const std::uint64_t drawn = world->choice_chance.draw(bound);
+  world->record(TraceKind::draw, 0, 1, static_cast<std::int64_t>(drawn));
+  return drawn;
+}
+
+// --- Faults --------------------------------------------------------------------------------------
+
+void reset(native_socket socket) {
+  befall(socket, "sim::reset",
+         [](detail::Network& network, detail::Socket& one) { return network.reset(one); });
+}
+
+void vanish(native_socket socket, std::optional<std::chrono::nanoseconds> back_after) {
+  befall(socket, "sim::vanish",
+         [&](detail::Network& network, detail::Socket& one) { return network.vanish(one, back_after); });
+}
+
+void clog(native_socket socket, std::chrono::nanoseconds duration) {
+  befall(socket, "sim::clog",
+         [&](detail::Network& network, detail::Socket& one) { return network.clog(one, duration); });
+}
+
+void partition(Endpoint one, Endpoint other) {
+  const detail::Network::Partition wanted{pattern_of(one, "sim::partition"),
+                                          pattern_of(other, "sim::partition")};
+  World::current()->network.part(wanted);
+}
+
+void heal(Endpoint one, Endpoint other) {
+  const detail::Network::Partition wanted{pattern_of(one, "sim::heal"), pattern_of(other, "sim::heal")};
+  if (const std::shared_ptr<World> world = World::existing()) {
+    world->network.heal(&wanted);
+  }
+}
+
+void heal() {
+  if (const std::shared_ptr<World> world = World::existing()) {
+    world->network.heal(nullptr);
+  }
+}
 
 }  // namespace weir::inline WEIR_ABI::sim

@@ -75,7 +75,11 @@ struct Socket {
   std::uint64_t listener_id = 0;  // of a half-open socket
   std::size_t attempts = 0;       // SYNs sent
   Inbound in;
-  TimePoint quiet_from{};  // when the last of what is under way to here arrives; later segments come later
+  TimePoint quiet_from{};     // when the last of what is under way to here arrives; later segments come later
+  TimePoint clogged_until{};  // nothing arrives before
+  TimePoint stuck_since = TimePoint::max();  // since when something that it sent is held
+  std::size_t unanswered = 0;                // bytes that it sent to nobody
+  bool cut = false;                          // its host or the peer's has vanished
 
   std::size_t backlog = 0;
   std::vector<std::uint64_t> half_open;    // ids of handshakes that will end in the queue

@@ -13,11 +13,12 @@ namespace weir::inline WEIR_ABI::detail {
 namespace {
 
 constexpr const char* kind_names[] = {
-    "open",     "close", "bind",    "listen", "connect", "accept", "send",  "receive",
-    "shutdown", "syn",   "syn_ack", "ack",    "data",    "fin",    "reset", "refuse",
-    "ready",    "late",  "cancel",  "draw",   "advance", "wait",
+    "open",     "close",  "bind",      "listen", "connect", "accept",   "send",       "receive",
+    "shutdown", "syn",    "syn_ack",   "ack",    "data",    "fin",      "reset",      "refuse",
+    "ready",    "late",   "cancel",    "draw",   "advance", "wait",     "partition",  "heal",
+    "clog",     "vanish", "come_back", "hold",   "give_up", "shortage", "clock_jump", "rare_path",
 };
-static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::wait) + 1);
+static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::rare_path) + 1);
 
 }  // namespace
 
@@ -44,7 +45,7 @@ void Trace::record(TimePoint at, TraceKind kind, std::uint64_t subject, std::uin
 
 std::string Trace::line(const Record& record) {
   char text[128];
-  std::snprintf(text, sizeof text, "%.9f %-8s %llu %llu %lld\n",
+  std::snprintf(text, sizeof text, "%.9f %-10s %llu %llu %lld\n",
                 std::chrono::duration<double>(record.at.time_since_epoch()).count(),
                 kind_names[static_cast<std::size_t>(record.kind)],
                 static_cast<unsigned long long>(record.subject),

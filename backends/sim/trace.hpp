@@ -35,6 +35,16 @@ enum class TraceKind : std::uint8_t {
   draw,
   advance,
   wait,  // the loop
+  partition,
+  heal,
+  clog,
+  vanish,
+  come_back,
+  hold,
+  give_up,
+  shortage,
+  clock_jump,  // faults
+  rare_path,   // of weir's own code
 };
 
 class Trace {

@@ -51,6 +51,11 @@ void SimBackend::poll(TimePoint deadline) {
 void SimBackend::charge_turn() noexcept {
   const sim::Options& options = world_->options;
   world_->clock.advance(world_->turn_chance.between(options.turn_min, options.turn_max));
+  if (world_->fault_chance.chance(options.clock_jump_chance)) {
+    const std::chrono::nanoseconds jump = world_->fault_chance.between({}, options.clock_jump_max);
+    world_->clock.advance(jump);
+    world_->record(TraceKind::clock_jump, 0, 0, jump.count());
+  }
 }
 
 // Nothing in this world can happen any more: only another thread or a signal can go on.

@@ -51,6 +51,10 @@ World::World(const sim::Options& given)
       size_chance(*given.seed, Random::Stream::size),
       turn_chance(*given.seed, Random::Stream::turn),
       user_chance(*given.seed, Random::Stream::user),
+      fault_chance(*given.seed, Random::Stream::fault),
+      point_chance(*given.seed, Random::Stream::point),
+      choice_chance(*given.seed, Random::Stream::choice),
+      points(given.rare_path_chance > 0, point_chance.next()),
       network(*this) {}
 
 World::~World() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backends/sim/clock.hpp"
+#include "backends/sim/fault_points.hpp"
 #include "backends/sim/network.hpp"
 #include "backends/sim/random.hpp"
 #include "backends/sim/trace.hpp"
@@ -48,6 +49,10 @@ struct World : std::enable_shared_from_this<World> {
   Random size_chance;
   Random turn_chance;
   Random user_chance;
+  Random fault_chance;
+  Random point_chance;
+  Random choice_chance;  // of sim::draw
+  FaultPoints points;
   Network network;
 
  private:

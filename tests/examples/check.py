@@ -1,6 +1,7 @@
 """Runs an example and compares what it prints.
 
-Usage: check.py EXAMPLE PROGRAM...      readme: the README and the sources that its code comes from instead
+Usage: check.py EXAMPLE PROGRAM...      those for tools/sim_sweep: SWEEP PROGRAM
+       check.py pages PAGE... -- SOURCE...  the README and other pages, and the sources that their code comes from
 """
 
 import os
@@ -68,19 +69,37 @@ def check_echo_together(program):
         compare('the order of lines', positions, sorted(positions))
 
 
-def check_readme(readme, *sources):
-    """What the README shows is what is compiled and checked: each block stands in a file, as it is."""
+def check_pages(*arguments):
+    """What the README and the pages of docs/ show is what is compiled and checked: each block stands in a file, as it is."""
+    pages, sources = arguments[:arguments.index('--')], arguments[arguments.index('--') + 1:]
     texts = [pathlib.Path(source).read_text() for source in sources]
-    blocks = re.findall(r'```(cpp|meson)\n(.*?)```', pathlib.Path(readme).read_text(), re.DOTALL)
-    if not any(kind == 'cpp' for kind, _ in blocks) or not any(kind == 'meson' for kind, _ in blocks):
-        sys.exit('the README shows no code')
-    for kind, block in blocks:
-        if not any(block in text for text in texts):
-            sys.exit(f'no file contains this {kind} block of the README:\n{block}')
+    for page in pages:
+        blocks = re.findall(r'```(cpp|meson)\n(.*?)```', pathlib.Path(page).read_text(), re.DOTALL)
+        if not any(kind == 'cpp' for kind, _ in blocks):
+            sys.exit(f'{page} shows no code')
+        for kind, block in blocks:
+            if not any(block in text for text in texts):
+                sys.exit(f'no file contains this {kind} block of {page}:\n{block}')
+
+
+def check_sweep(example, sweep, program):
+    """The planted bug is found, its seed fails again by itself, and the mended twin is clean."""
+    broken = run(sweep, '--quiet', program)
+    found = re.search(r'^first failing seed: (\d+) \(exit status 1\)\n  .*^replay: WEIR_SIM_SEED=\1 ', broken.stdout, re.M | re.S)
+    if broken.returncode != 1 or found is None:
+        sys.exit(f'{example}: the sweep did not find the bug:\n{broken.stdout}{broken.stderr}')
+    for _ in range(2):
+        again = subprocess.run([program], env={**os.environ, 'WEIR_SIM_SEED': found.group(1)}, capture_output=True, text=True,
+                               timeout=LIMIT)
+        compare(f'{example} again', (again.returncode, f'seed {found.group(1)}: ' in again.stdout), (1, True))
+    mended = run(sweep, '--quiet', '-n', '300', program, 'mended')
+    compare(f'{example} mended', (mended.returncode, 'all well' in mended.stdout, mended.stderr), (0, True, ''))
+    if example == 'sim_missing_timeout':
+        compare(example, run(program, 'demanded').returncode, 0)
 
 
 if __name__ == '__main__':
     example, arguments = sys.argv[1], sys.argv[2:]
-    {'echo': check_echo, 'echo_together': check_echo_together, 'readme': check_readme}.get(
-        example, lambda *programs: check_output(example, *programs))(*arguments)
+    {'echo': check_echo, 'echo_together': check_echo_together, 'pages': check_pages}.get(
+        example, lambda *parts: (check_output if example in EXPECTED else check_sweep)(example, *parts))(*arguments)
     print(f'weir-tests: examples/{example} {os.environ.get("WEIR_BACKEND", "-")} passed=1 failed=0 skipped=0')

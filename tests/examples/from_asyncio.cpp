@@ -33,8 +33,12 @@ weir::Coro<std::string> ask(weir::Address server, std::string question) {
   weir::Socket socket = weir::Socket::open(weir::AddressFamily::inet);
   co_await loop.sock_connect(socket, server);
   co_await loop.sock_sendall(socket, question);
-  const weir::Bytes answer = co_await loop.sock_recv(socket, 4096);
-  co_return std::string(weir::as_text(answer));
+  socket.shutdown_write();
+  std::string answer;
+  for (weir::Bytes piece(1); !piece.empty(); answer += piece.view()) {
+    piece = co_await loop.sock_recv(socket, 4096);  // whatever has arrived, up to the end
+  }
+  co_return answer;
 }
 
 weir::Coro<void> several_at_once(weir::Address server) {

@@ -1,15 +1,23 @@
-// A loop without a runtime: a ready queue, a simulator backend, and turns. For the tests of the simulator
-// itself.
+// A loop without a runtime: a ready queue, a backend on the simulated network, and turns. For the tests of
+// the simulator itself, and for those of another backend on that network, whose header comes before this one,
+// defines sim_test::TestBackend and says so with SIM_TEST_BACKEND.
 #pragma once
 
+#ifndef SIM_TEST_BACKEND
 #include "backends/sim/backend.hpp"
+namespace sim_test {
+using TestBackend = weir::detail::SimBackend;
+}
+#endif
 #include "backends/sim/network.hpp"
+#include "backends/sim/world.hpp"
 
 #include <weir/sim.hpp>
 
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +31,7 @@ namespace sim = weir::sim;
 using weir::AddressFamily;
 using weir::native_socket;
 using weir::SocketType;
-using Sockets = SimBackend::Sockets;
+using Sockets = TestBackend::Sockets;
 
 // A one-shot operation that remembers its answer.
 template <class O>
@@ -38,7 +46,8 @@ struct Waited : O {
 
 struct Loop {
   ReadyQueue queue;
-  SimBackend backend{queue};
+  TestBackend backend{queue};
+  std::function<void()> before_turn = [] {};
 
   ~Loop() {
     backend.close_all();
@@ -48,7 +57,11 @@ struct Loop {
     }
   }
 
+  // One of 0 … bound - 1 by the seed.
+  static std::uint64_t draw(std::uint64_t bound) { return World::current()->choice_chance.draw(bound); }
+
   void turn(TimePoint deadline = TimePoint::min()) {
+    before_turn();
     backend.poll(queue.empty() ? deadline : TimePoint::min());
     for (std::size_t left = queue.size(); left > 0; --left) {
       ReadyItem item = queue.pop();
@@ -220,8 +233,8 @@ inline sim::Options calm(std::uint64_t seed = 1) {
 
 // Configures the worlds of one test.
 struct Configured {
-  explicit Configured(const sim::Options& options) { sim::configure(options); }
-  ~Configured() { sim::configure({}); }
+  explicit Configured(const sim::Options& options) { set_configured_options(options); }
+  ~Configured() { set_configured_options({}); }
 };
 
 inline std::string pattern(std::size_t size, unsigned salt = 0) {

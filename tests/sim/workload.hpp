@@ -83,6 +83,11 @@ struct Echo {
       Echo& self = *static_cast<Reading&>(op).self;
       self.sender.add({reinterpret_cast<const char*>(data.data()), data.size()});
     };
+    if (loop.draw(2) == 0) {
+      reading.get_buffer = [](ReadStream& op) noexcept {
+        return std::span<std::byte>(static_cast<Reading&>(op).self->memory);
+      };
+    }
     reading.on_done = [](Op& op) noexcept {
       Echo& self = *static_cast<Reading&>(op).self;
       self.ended = true;
@@ -105,6 +110,13 @@ struct Echo {
     } else if (sender.size() > 8192) {
       loop.backend.stop(reading);
     } else if (reading.state == OpState::idle) {
+      resting = loop.draw(2) == 0;
+      go_on();
+    }
+  }
+  // Reads on, unless that is left to the next turn: then no event of this connection is under way.
+  void go_on() {
+    if (!resting && !ended && reading.state == OpState::idle) {
       loop.backend.start(reading);
     }
   }
@@ -112,6 +124,8 @@ struct Echo {
   End end;
   Sender sender;
   Reading reading;
+  bool resting = false;
+  std::array<std::byte, 700> memory{};  // small, so that a read often leaves something
   bool ended = false;
 };
 
@@ -124,8 +138,8 @@ struct Client {
   };
   Client(Loop& a_loop, const RawAddress& to, unsigned number)
       : loop(a_loop), end(a_loop), sender(a_loop, end.handle) {
-    text = pattern(loop.backend.draw(60'000), number);
-    aborts = loop.backend.draw(6) == 0;
+    text = pattern(loop.draw(60'000), number);
+    aborts = loop.draw(6) == 0;
     connecting.self = this;
     connecting.handle = end.handle;
     connecting.address = to;
@@ -165,9 +179,9 @@ struct Client {
       receiving.into = std::as_writable_bytes(std::span(memory));
       if (loop.backend.start(receiving) == Started::done) {
         received();
-      } else if (loop.backend.draw(4) == 0) {
+      } else if (loop.draw(4) == 0) {
         loop.backend.cancel(receiving);
-      } else if (sender.is_pending() && loop.backend.draw(4) == 0) {
+      } else if (sender.is_pending() && loop.draw(4) == 0) {
         sender.cancel();
       }
     }
@@ -225,6 +239,13 @@ inline Outcome run_workload(const sim::Options& options, unsigned clients = 8) {
     };
     accepting.on_done = [](Op&) noexcept {};
     loop.backend.start(accepting);
+    loop.before_turn = [&accepting] {
+      for (Echo& echo : accepting.echoes) {
+        if (std::exchange(echo.resting, false)) {
+          echo.go_on();
+        }
+      }
+    };
     std::deque<Client> all;
     for (unsigned i = 0; i != clients; ++i) {
       all.emplace_back(loop, listener.address(), i);
@@ -253,11 +274,12 @@ inline Outcome run_workload(const sim::Options& options, unsigned clients = 8) {
     for (const Echo& echo : accepting.echoes) {
       outcome.intact = outcome.intact && echo.end.handle == nullptr;
     }
+    loop.before_turn = [] {};
     listener.close();
-    outcome.left_open = sim::open_sockets();
+    outcome.left_open = World::current()->network.open_count();
   }
-  outcome.hash = sim::trace_hash();
-  outcome.trace = sim::trace(256);
+  outcome.hash = latest_trace()->hash();
+  outcome.trace = latest_trace()->text(256);
   return outcome;
 }
 
