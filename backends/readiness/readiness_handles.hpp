@@ -111,8 +111,7 @@ std::int64_t ReadinessBackend<Poller>::sync(BackendHandle& handle, bool always) 
   const std::int64_t error = is_first ? poller_.watch(handle.native, handle.token(), interest)
                                       : poller_.rewatch(handle.native, handle.token(), interest);
   if (error < 0) {
-    registered_ -= is_first ? 0 : 1;
-    handle.set_registered(no_interest);
+    deregister(handle);  // should the system know it still
     return error;
   }
   registered_ += is_first ? 1 : 0;
