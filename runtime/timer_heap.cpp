@@ -9,20 +9,6 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-TimerSlot* TimerHeap::add(TimePoint when, Callback&& callback, std::source_location where) {
-  if (entries_.size() == entries_.capacity()) [[unlikely]] {
-    entries_.reserve(std::max<std::size_t>(64, 2 * entries_.size()));  // or nothing has happened
-  }
-  TimerSlot* slot = allocate();
-  slot->callback = std::move(callback);
-  slot->when = when;
-  slot->where = where;
-  slot->id = ++last_id_;
-  slot->order = ++last_order_;
-  push(slot);
-  return slot;
-}
-
 bool TimerHeap::cancel(TimerSlot* slot, std::uint64_t id) noexcept {
   if (slot == nullptr || slot->id != id) {
     return false;
@@ -33,19 +19,10 @@ bool TimerHeap::cancel(TimerSlot* slot, std::uint64_t id) noexcept {
   return true;
 }
 
-bool TimerHeap::reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when) {
-  if (slot == nullptr || slot->id != id) {
-    return false;
-  }
-  slot->when = when;
-  slot->order = ++last_order_;
-  if (!slot->queued && when >= slot->entry_when) {
-    return true;
-  }
+void TimerHeap::move_entry(TimerSlot* slot) {
   stale_ += slot->queued ? 0 : 1;
   push(slot);
   sweep_if_mostly_stale();
-  return true;
 }
 
 TimePoint TimerHeap::next_deadline() noexcept {
@@ -130,16 +107,13 @@ void TimerHeap::clear() noexcept {
   }
 }
 
-TimerSlot* TimerHeap::allocate() {
-  if (free_ == nullptr) {
-    slabs_.push_back(std::make_unique<TimerSlot[]>(slots_per_slab));
-    for (std::size_t i = 0; i != slots_per_slab; ++i) {
-      TimerSlot& slot = slabs_.back()[i];
-      slot.loop = loop_;
-      slot.next_free = std::exchange(free_, &slot);
-    }
+void TimerHeap::grow() {
+  slabs_.push_back(std::make_unique<TimerSlot[]>(slots_per_slab));
+  for (std::size_t i = 0; i != slots_per_slab; ++i) {
+    TimerSlot& slot = slabs_.back()[i];
+    slot.loop = loop_;
+    slot.next_free = std::exchange(free_, &slot);
   }
-  return std::exchange(free_, free_->next_free);
 }
 
 // The callback is destroyed last and from a local: its destructor may use the heap.

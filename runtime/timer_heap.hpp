@@ -9,10 +9,12 @@
 #include <weir/detail/ready_queue.hpp>
 #include <weir/handle.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <utility>
 #include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -39,10 +41,35 @@ class TimerHeap {
   TimerHeap(const TimerHeap&) = delete;
   TimerHeap& operator=(const TimerHeap&) = delete;
 
-  TimerSlot* add(TimePoint when, Callback&& callback, std::source_location where);
+  TimerSlot* add(TimePoint when, Callback&& callback, std::source_location where) {
+    if (entries_.size() == entries_.capacity()) [[unlikely]] {
+      entries_.reserve(std::max<std::size_t>(64, 2 * entries_.size()));  // or nothing has happened
+    }
+    if (free_ == nullptr) [[unlikely]] {
+      grow();
+    }
+    TimerSlot* slot = std::exchange(free_, free_->next_free);
+    slot->callback = std::move(callback);
+    slot->when = when;
+    slot->where = where;
+    slot->id = ++last_id_;
+    slot->order = ++last_order_;
+    push(slot);
+    return slot;
+  }
   // Frees the timer with its callback; false when the slot is another timer's by now.
   bool cancel(TimerSlot* slot, std::uint64_t id) noexcept;
-  bool reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when);
+  bool reschedule(TimerSlot* slot, std::uint64_t id, TimePoint when) {
+    if (slot == nullptr || slot->id != id) {
+      return false;
+    }
+    slot->when = when;
+    slot->order = ++last_order_;
+    if (slot->queued || when < slot->entry_when) {
+      move_entry(slot);
+    }
+    return true;
+  }
   bool empty() const noexcept { return entries_.empty(); }
   // What it holds, timers that were cancelled or moved and are not swept yet among them.
   std::size_t entry_count() const noexcept { return entries_.size(); }
@@ -70,9 +97,10 @@ class TimerHeap {
     }
   };
 
-  TimerSlot* allocate();
+  void grow();
   void free(TimerSlot* slot) noexcept;
   void push(TimerSlot* slot);
+  void move_entry(TimerSlot* slot);
   void pop_top() noexcept;
   static void follow(Entry& entry) noexcept;
   static void queue(const Entry& due, ReadyQueue& ready);
