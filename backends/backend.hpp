@@ -102,7 +102,7 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
 
   // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
   // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
-  // return early for no reason.
+  // return early for no reason. Throws std::system_error when the system cannot wait at all.
   { b.poll(deadline) } -> std::same_as<void>;
   // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
   // leaves it out.

@@ -86,6 +86,9 @@ Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
     deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
   }
   const int count = wait(deadline);
+  if (count < 0 && errno != EINTR) [[unlikely]] {
+    fail(errno);
+  }
   Polled<EpollEvent> polled;
   if (may_sleep) {
     polled.woken =
@@ -95,6 +98,13 @@ Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
   }
   polled.events = std::span(events_.data(), static_cast<std::size_t>(std::max(count, 0)));
   return polled;
+}
+
+// It would fail again at once, and the loop would spin: nothing of use happens any more. The descriptor was
+// closed by somebody else, most likely.
+void EpollPoller::fail(int error) {
+  sleep_.store(Sleep::no, std::memory_order_release);
+  throw std::system_error(error, std::generic_category(), "epoll_wait");
 }
 
 // Never shorter than the deadline says, except that a signal or a very long wait ends it early.

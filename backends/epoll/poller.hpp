@@ -63,6 +63,7 @@ class EpollPoller {
   static constexpr std::size_t batch = 512;
 
   int wait(TimePoint deadline) noexcept;
+  [[noreturn]] void fail(int error);
 
   Fd epoll_;
   WakeFd wake_fd_;

@@ -92,7 +92,8 @@ class WEIR_API EventLoop {
   }
   // Runs until stop() (run_forever). Throws RuntimeError as run_until_complete does. KeyboardInterrupt thrown
   // by a scheduled callback passes through; by a coroutine, a protocol or a watcher it is an exception like
-  // others.
+  // others. std::system_error when the system cannot wait at all, as when somebody closed the backend's
+  // descriptor.
   void run_forever();
   // Makes the run call return after the current batch of callbacks; before a run call, makes that run one
   // turn (stop).
