@@ -79,28 +79,6 @@ std::int64_t flagged(std::int64_t fd) noexcept {
 }
 #endif
 
-// Errors of accept(2) that say nothing about the listener: the connection died in the queue, or the network's
-// error that was pending on it is reported here. EOPNOTSUPP is in the manual's list too, but it is also the
-// answer for a socket that cannot accept at all.
-bool is_error_of_one_connection(int error) noexcept {
-  switch (error) {
-    case ECONNABORTED:
-    case EPROTO:
-    case ENETDOWN:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EPERM:
-#ifdef ENONET
-    case ENONET:
-#endif
-      return true;
-    default:
-      return false;
-  }
-}
-
 struct OptionName {
   int level;
   int name;
@@ -349,7 +327,27 @@ std::int64_t PosixSockets::accept(native_socket native, RawAddress& peer) noexce
     peer = from_system(address);
     return accepted;
   }
-  return is_error_of_one_connection(static_cast<int>(-accepted)) ? -ECONNABORTED : accepted;
+  return accepted;
+}
+
+// EOPNOTSUPP is in the manual's list too, but it is also the answer for a socket that cannot accept at all.
+bool PosixSockets::concerns_one_connection(std::int64_t result) noexcept {
+  switch (-result) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EPERM:
+#ifdef ENONET
+    case ENONET:
+#endif
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::int64_t PosixSockets::receive_again(native_socket native, std::span<std::byte> into) noexcept {

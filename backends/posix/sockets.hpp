@@ -33,9 +33,11 @@ struct PosixSockets {
   static std::int64_t connect(native_socket native, const RawAddress& address) noexcept;
   // How a connection attempt ended: 0, the error, or -EINPROGRESS when it has not.
   static std::int64_t connect_result(native_socket native) noexcept;
-  // A new non-blocking, close-on-exec socket. Errors that concern only a connection that died while it
-  // waited, or the way to it, are answered as -ECONNABORTED: accept again.
+  // A new non-blocking, close-on-exec socket.
   static std::int64_t accept(native_socket native, RawAddress& peer) noexcept;
+  // Does this error of accept() concern only a connection that died while it waited, or the way to it? Then
+  // the next one may be had at once.
+  static bool concerns_one_connection(std::int64_t result) noexcept;
   // These two are every connection's daily work: no call around the system's.
   static std::int64_t receive(native_socket native, std::span<std::byte> into) noexcept {
     const ssize_t result = ::recv(native, into.data(), into.size(), 0);

@@ -33,6 +33,7 @@ concept IsReadinessSockets =
       { S::connect(native, address) } noexcept -> std::same_as<std::int64_t>;
       { S::connect_result(native) } noexcept -> std::same_as<std::int64_t>;
       { S::accept(native, out) } noexcept -> std::same_as<std::int64_t>;
+      { S::concerns_one_connection(std::int64_t{}) } noexcept -> std::same_as<bool>;
       { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;
       { S::send(native, buffer) } noexcept -> std::same_as<std::int64_t>;
       { S::send_gather(native, buffers) } noexcept -> std::same_as<std::int64_t>;

@@ -34,16 +34,17 @@ std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
 
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress& peer) noexcept {
+  std::int64_t result = 0;
   for (int attempt = 0; attempt < accepts_per_turn; ++attempt) {
-    const std::int64_t result = Sockets::accept(handle.native, peer);
+    result = Sockets::accept(handle.native, peer);
     if (result == -EAGAIN) {
       handle.unlearn(is_readable);
     }
-    if (result != -ECONNABORTED) {
-      return result;
+    if (result >= 0 || !Sockets::concerns_one_connection(result)) {
+      break;
     }
   }
-  return -EAGAIN;  // still readable: the next turn goes on
+  return result;
 }
 
 // --- The turn
@@ -265,20 +266,23 @@ std::span<std::byte> ReadinessBackend<Poller>::buffer_for(BackendHandle& handle,
   return buffer;
 }
 
+// A turn whose every attempt failed ends the stream: what looks like the bad luck of one connection may be a
+// sandbox that forbids the call, and would be tried for ever.
 template <class Poller>
 void ReadinessBackend<Poller>::run_accept_stream(BackendHandle& handle, AcceptStream& stream) {
   const std::uint32_t generation = handle.generation;
-  for (int accepted = 0; accepted < accepts_per_turn; ++accepted) {
+  int failures = 0;
+  for (int attempt = 0; attempt < accepts_per_turn; ++attempt) {
     RawAddress peer;
     const std::int64_t result = Sockets::accept(handle.native, peer);
-    if (result == -ECONNABORTED) {
-      continue;
-    }
     if (result == -EAGAIN) {
       handle.unlearn(is_readable);
       return;
     }
     if (result < 0) {
+      if (Sockets::concerns_one_connection(result) && ++failures != accepts_per_turn) {
+        continue;
+      }
       answer_now(handle.reader, result);
       return;
     }

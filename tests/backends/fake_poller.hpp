@@ -60,7 +60,8 @@ struct Kernel {
   bool reports_stale = false;  // events of earlier registrations come again
   bool reports_twice = false;  // and so do those of living ones, with nothing behind them
   bool is_shuffled = false;
-  int refusal = 0;  // an errno for the next registration
+  int refusal = 0;    // an errno for the next registration
+  int forbidden = 0;  // an errno for every accept
 
   std::uint64_t draw(std::uint64_t bound) {
     random = random * 6364136223846793005u + 1442695040888963407u;
@@ -128,7 +129,13 @@ struct Sockets {
     if (socket.failed != 0) {
       return -std::exchange(socket.failed, 0);
     }
+    if (kernel->forbidden != 0) {
+      return -kernel->forbidden;
+    }
     return socket.waiting_connections > 0 ? --socket.waiting_connections, 1000 : -EAGAIN;
+  }
+  static bool concerns_one_connection(std::int64_t result) noexcept {
+    return result == -ECONNABORTED || result == -EPERM;
   }
   static std::int64_t receive(native_socket native, std::span<std::byte> into) noexcept {
     Socket& socket = kernel->at(native);

@@ -323,6 +323,31 @@ TEST_CASE("readiness: a listener yields 64 connections a turn and skips those th
   loop.run();
 }
 
+TEST_CASE("readiness: LESSON-005 a listener that can never accept is told so and is not tried for ever") {
+  Loop<true> loop;
+  const native_socket native = loop.kernel.open();
+  BackendHandle* handle = loop.backend.attach(native, &handle);
+  AcceptStream streaming;
+  streaming.on_accept = [](AcceptStream&, native_socket, const RawAddress&) noexcept { FAIL("accepted"); };
+  streaming.on_done = [](Op&) noexcept {};
+  streaming.handle = handle;
+  REQUIRE(loop.backend.start(streaming) == Started::pending);
+  loop.kernel.at(native).waiting_connections = 1;
+  loop.kernel.at(native).changed = true;
+  loop.kernel.forbidden = EPERM;
+  loop.turns(3);
+  CHECK(streaming.state == OpState::idle);
+  CHECK(streaming.result == -EPERM);
+  CHECK(loop.kernel.counts.accepts == 64);
+  CHECK(loop.queue.empty());
+  Waited<AcceptOp> accepting;
+  accepting.handle = handle;
+  CHECK(loop.backend.start(accepting) == Started::done);
+  CHECK(accepting.result == -EPERM);
+  loop.backend.close(handle);
+  loop.run();
+}
+
 TEST_CASE("readiness: a connection is made, refused, and not made by somebody else's event") {
   Loop<true> loop;
   for (const int error : {0, ECONNREFUSED}) {
