@@ -36,7 +36,7 @@ def run(*arguments, timeout=LIMIT, **options):
 class Server:
     """A verb that listens. Use it in `with`; it is killed at the end if it still runs."""
 
-    def __init__(self, *arguments, listens=1, under=(), descriptors=None):
+    def __init__(self, *arguments, listens=1, under=(), descriptors=None, environment=None):
         """`under`: a program and its arguments that run the verb. `descriptors`: the most it may have open."""
         def prepare():
             default_interrupt()
@@ -44,7 +44,7 @@ class Server:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
         self.process = subprocess.Popen([*under, WEIR, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, preexec_fn=prepare)
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=prepare, env=environment)
         self.lines = []
         for _ in range(listens):
             line = self.process.stdout.readline()
