@@ -1,5 +1,6 @@
 // The hand-written minimum from thread to thread: a locked vector that is taken whole, and an eventfd that is
 // written when the vector was empty; and the same spinning on one atomic number.
+#include "bench/micro/on_core.hpp"
 #include "bench/micro/row.hpp"
 
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@
 namespace {
 
 using bench::Meter;
+using bench::OnCore;
 
 struct Callback {
   void (*function)(void*);
@@ -80,7 +82,9 @@ class CrossPost {
   void run(Meter& meter) {
     ran_ = 0;
     std::uint64_t allocations = 0;
+    const OnCore here(0);
     std::thread poster([this, &allocations] {
+      const OnCore there(1);
       const std::uint64_t before = bench::allocations_so_far();
       for (std::size_t i = 0; i != count_; ++i) {
         loop_.post(&count_one, this);
@@ -109,7 +113,13 @@ class CrossPost {
 
 class RoundTrip {
  public:
-  explicit RoundTrip(std::size_t count) : thread_([this] { there_.run(); }), count_(count) {}
+  explicit RoundTrip(std::size_t count)
+      : here_core_(0),
+        thread_([this] {
+          const OnCore there(1);
+          there_.run();
+        }),
+        count_(count) {}
   RoundTrip(const RoundTrip&) = delete;
   ~RoundTrip() {
     there_.post([](void* object) { static_cast<RoundTrip*>(object)->there_.stop(); }, this);
@@ -136,6 +146,7 @@ class RoundTrip {
 
   InboxLoop here_;
   InboxLoop there_;
+  OnCore here_core_;
   std::thread thread_;
   std::size_t count_;
   std::size_t left_ = 0;
@@ -146,7 +157,9 @@ class SpinningRoundTrip {
   explicit SpinningRoundTrip(std::size_t count) : count_(count) {}
 
   void run(Meter& meter) {
+    const OnCore here(0);
     std::thread other([this] {
+      const OnCore there(1);
       for (std::uint64_t i = 1; i <= count_; ++i) {
         while (there_.load(std::memory_order_acquire) != i) {
         }

@@ -1,4 +1,5 @@
 // weir: callbacks from thread to thread.
+#include "bench/micro/on_core.hpp"
 #include "bench/micro/row.hpp"
 
 #include <weir/event_loop.hpp>
@@ -13,6 +14,7 @@
 namespace {
 
 using bench::Meter;
+using bench::OnCore;
 
 // One thread posts into another's running loop.
 class CrossPost {
@@ -22,9 +24,11 @@ class CrossPost {
   void run(Meter& meter) {
     ran_ = 0;
     std::uint64_t allocations = 0;
+    const OnCore here(0);
     std::thread poster;
     loop_->call_soon([this, &poster, &allocations, &meter] {
       poster = std::thread([this, &allocations, remote = loop_->remote()] {
+        const OnCore there(1);
         const std::uint64_t before = bench::allocations_so_far();
         for (std::size_t i = 0; i != count_; ++i) {
           remote.post([this] {
@@ -56,6 +60,7 @@ class RoundTrip {
     std::promise<weir::LoopRemote> made;
     auto remote = made.get_future();
     thread_ = std::thread([this, made = std::move(made)]() mutable {
+      const OnCore there(1);
       const auto loop = weir::new_event_loop();
       other_ = loop.get();
       loop->call_soon([&made, &loop] { made.set_value(loop->remote()); });
@@ -97,6 +102,7 @@ class RoundTrip {
   weir::EventLoop* other_ = nullptr;
   std::unique_ptr<weir::LoopRemote> here_;
   std::unique_ptr<weir::LoopRemote> there_;
+  OnCore here_core_{0};
   std::thread thread_;
   std::size_t count_;
   std::size_t left_ = 0;
