@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 
 LIMIT = 600  # seconds until something hangs
 SERVER_CORE, CLIENT_CORE = 0, 1
@@ -117,6 +118,26 @@ def micro_instructions(program, name, operations=20000, batches=4):
                               capture_output=True, text=True, timeout=LIMIT, check=True)
         return collected(done.stderr)
     return (count(2 * batches) - count(batches)) / (batches * operations)
+
+
+def idle_bytes(program, heap_module, command, connections=10000):
+    """Heap bytes per connection: (never used, after one echo)."""
+    def count(echoes):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(bytes(8))
+            file.flush()
+            with Server(command, env={'LD_PRELOAD': str(heap_module), 'WEIR_BENCH_HEAP': file.name}) as server:
+                def in_use():
+                    file.seek(0)
+                    return int.from_bytes(file.read(8), 'little', signed=True)
+                # What is allocated once, for the first connections or the first bytes, belongs to none of them.
+                load(program, server.port, '--connections', 8, '--size', 64, '--count', 80)
+                before = in_use()
+                with idle_connections(program, server.port, connections, echoes):
+                    while len(os.listdir(f'/proc/{server.process.pid}/fd')) < connections:
+                        os.sched_yield()
+                    return (in_use() - before) / connections
+    return count(0), count(1)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,14 @@
 // Asio's echo server by callbacks, as its own examples write it: a session with a buffer for each connection.
+//
+// Usage: echo_asio [BUFFER_SIZE]
 #include "bench/echo/listening.hpp"
 
 #include <asio.hpp>
 
-#include <array>
+#include <cstdlib>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -13,7 +16,7 @@ using asio::ip::tcp;
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  explicit Session(tcp::socket socket) : socket_(std::move(socket)) {
+  Session(tcp::socket socket, std::size_t size) : socket_(std::move(socket)), buffer_(size) {
     socket_.set_option(tcp::no_delay(true));
   }
   void read() {
@@ -36,23 +39,23 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   tcp::socket socket_;
-  std::array<char, 64 * 1024> buffer_;
+  std::vector<char> buffer_;
 };
 
-void accept(tcp::acceptor& acceptor) {
-  acceptor.async_accept([&acceptor](asio::error_code error, tcp::socket socket) {
+void accept(tcp::acceptor& acceptor, std::size_t size) {
+  acceptor.async_accept([&acceptor, size](asio::error_code error, tcp::socket socket) {
     if (!error) {
-      std::make_shared<Session>(std::move(socket))->read();
+      std::make_shared<Session>(std::move(socket), size)->read();
     }
-    accept(acceptor);
+    accept(acceptor, size);
   });
 }
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   asio::io_context context{1};
   tcp::acceptor acceptor(context, tcp::v4(), bench::listen_anywhere());
-  accept(acceptor);
+  accept(acceptor, argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 64 * 1024);
   context.run();
 }
