@@ -9,10 +9,12 @@ NAMES = {'weir': 'weir', 'weir_sock': 'weir, coroutines', 'asio_awaitables': 'As
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 15px } .small { font-size: 11px; fill: #57606a }
+  .card { fill: #ffffff }
   .grid { stroke: #d0d7de; stroke-width: 1 } .floor { stroke: #57606a; stroke-width: 2 }
   .weir { fill: #d1242f } .sock { fill: #bf8700 } .uv { fill: #0969da } .event { fill: #1a7f37 } .ev { fill: #8250df }
   .asio { fill: #57606a } .asio2 { fill: #8c959f }
   @media (prefers-color-scheme: dark) {
+    .card { fill: #0d1117 }
     text { fill: #e6edf3 } .small { fill: #9198a1 } .grid { stroke: #3d444d } .floor { stroke: #9198a1 }
     .weir { fill: #ff7b72 } .sock { fill: #e3b341 } .uv { fill: #58a6ff } .event { fill: #56d364 } .ev { fill: #bc8cff }
     .asio { fill: #9198a1 } .asio2 { fill: #656c76 }
@@ -20,12 +22,19 @@ STYLE = """
 """
 
 
+# The first ones matter most; a tick too near to one before it is left out.
+TICKS = (1, 10, 0.1, 100, 3, 0.3, 30, 300, 0.03, 0.01, 2, 0.5, 5, 20, 50, 0.2, 1.5, 0.7, 1.2, 0.8, 1.1, 0.9, 1.05, 0.95)
+
+
 class Axis:
     """Logarithmic, from `least` to `most`, over the plot's width."""
 
-    def __init__(self, least, most, ticks):
+    def __init__(self, least, most):
         self.least, self.most = least, most
-        self.ticks = [tick for tick in ticks if least <= tick <= most]
+        self.ticks = []
+        for tick in TICKS:
+            if least <= tick <= most and all(abs(self.x(tick) - self.x(other)) >= 45 for other in self.ticks):
+                self.ticks.append(tick)
 
     def x(self, value):
         part = math.log(min(max(value, self.least), self.most) / self.least) / math.log(self.most / self.least)
@@ -83,18 +92,15 @@ def draw(results):
     micro, cpu = ratios_of(results['micro'], 'ns'), ratios_of(results['echo'], 'cpu')
     if micro:
         least, most = spread(micro)
-        panels.append(('Inside the process: time of an operation', 'against a hand-written minimum; left is better', micro,
-                       Axis(least, most, (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300))))
+        panels.append(('Inside the process: time of an operation', 'against a hand-written minimum; left is better', micro, Axis(least, most)))
     if cpu:
         least, most = spread(cpu)
-        panels.append(('Echo servers: CPU of the server per request', 'against hand-written epoll; left is better', cpu,
-                       Axis(least, most, (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 2, 3))))
+        panels.append(('Echo servers: CPU of the server per request', 'against hand-written epoll; left is better', cpu, Axis(least, most)))
     counted = results['instructions']['echo']
     if counted.get('floor') and counted.get('weir'):
         rows = {'TCP 64×1 KiB×1': {name: value / counted['floor'] for name, value in counted.items() if name in COLOURS}}
         least, most = spread(rows)
-        panels.append(('Echo servers: user instructions per request', 'against hand-written epoll; left is better', rows,
-                       Axis(least, most, (1, 2, 3, 5, 10, 20, 30, 50))))
+        panels.append(('Echo servers: user instructions per request', 'against hand-written epoll; left is better', rows, Axis(least, most)))
     body, top, used = [], 40, set()
     for title, note, rows, axis in panels:
         lines, height = panel(title, note, rows, axis, top)
@@ -103,4 +109,5 @@ def draw(results):
         used |= {variant for ratios in rows.values() for variant in ratios}
     body = legend(used, 20) + body
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top:.0f}" width="{WIDTH}" height="{top:.0f}" role="img" '
-            f'aria-label="weir and its peers against hand-written floors">\n<style>{STYLE}</style>\n' + '\n'.join(body) + '\n</svg>\n')
+            f'aria-label="weir and its peers against hand-written floors">\n<style>{STYLE}</style>\n'
+            f'<rect class="card" width="100%" height="100%" rx="8"/>\n' + '\n'.join(body) + '\n</svg>\n')

@@ -139,7 +139,7 @@ def run_comparisons(comparisons, rounds, seconds):
         progress.say(f'round {number + 1} of {most}: {clock(time.monotonic() - started)}, about {clock(progress.seconds_left())} left')
 
 
-def micro_comparisons(rounds, settings):
+def micro_comparisons(settings):
     program = str(BUILD / 'bench' / 'micro')
     rows = collections.defaultdict(list)
     for name in measure.micro_names(program):
@@ -212,12 +212,13 @@ def build():
 
 
 def run_all(settings):
-    micro = [one for one in micro_comparisons(settings.rounds, settings) if re.search(settings.only, one.name)]
+    machine = report.machine(ROOT, settings)
+    micro = [one for one in micro_comparisons(settings) if re.search(settings.only, one.name)]
     echo = [one for one in echo_comparisons(settings) if re.search(settings.only, one.name)]
     if micro or echo:
         run_comparisons(micro + echo, settings.rounds, settings.seconds)
     return {
-        'machine': report.machine(ROOT, settings),
+        'machine': machine,
         'micro': {one.name: {'floor': one.floor, 'variants': one.table()} for one in micro},
         'echo': {one.name: {'floor': one.floor, 'variants': one.table()} for one in echo},
         'instructions': count_instructions(settings.only if not settings.quick else f'(?=echo/)({settings.only})'),
@@ -236,12 +237,12 @@ def main(settings):
     results = run_all(settings)
     (BUILD / 'results.json').write_text(json.dumps(results, indent=1))
     print(f'raw figures: {(BUILD / "results.json").relative_to(ROOT)}')
-    if settings.only or settings.quick:
-        # A part, or too few rounds, is no record: it is shown, and the files of the last whole run stay.
+    # A part, or too few rounds, is no record: the files of the last whole run stay.
+    folder = BUILD if settings.only or settings.quick or settings.rounds < 5 else ROOT / 'bench'
+    report.write(results, folder)
+    if folder == BUILD:
         print(report.markdown(results))
-        return 0
-    report.write(results, ROOT / 'bench')
-    print('written: bench/RESULTS.md, bench/results.svg')
+    print(f'written: {folder.relative_to(ROOT)}/RESULTS.md and results.svg')
     return 0
 
 

@@ -19,7 +19,7 @@ HOW = {
 
 def version_of(package):
     done = subprocess.run(['dpkg-query', '-W', '-f=${Version}', package], capture_output=True, text=True)
-    return done.stdout.split('-')[0].split('+')[0] if done.returncode == 0 else None
+    return re.sub(r'^\d+:|[-+].*', '', done.stdout) if done.returncode == 0 else None
 
 
 def machine(root, settings):
@@ -32,6 +32,7 @@ def machine(root, settings):
         'processor': model.group(1) if model else platform.processor(),
         'cores': os.cpu_count(),
         'kernel': platform.release(),
+        'load': os.getloadavg()[1],
         'peers': {name: found for name, package in peers.items() if (found := version_of(package))},
         'command': settings.command,
     }
@@ -128,7 +129,7 @@ def markdown(results):
         '# Results', '',
         f'Written by `{about["command"]}` on {about["date"]} at {about["commit"]}. [README.md](README.md) says what each row means and how',
         'it is measured.', '',
-        f'{about["processor"]}, {about["cores"]} cores, Linux {about["kernel"]}; {peers}.', '',
+        f'{about["processor"]}, {about["cores"]} cores, Linux {about["kernel"]}, load average {about["load"]:.1f} when it began; {peers}.', '',
         'Ratios are to the floor, the hand-written minimum, in the runs around each; medians. *Noise* is the floor against itself (half the',
         'distance of the quartiles). A miss that is smaller than the noise is called so.', '',
     ]

@@ -28,18 +28,24 @@ class Ring {
     entries_[tail_++ & mask_] = callback;
   }
   Callback pop() noexcept { return entries_[head_++ & mask_]; }
+  // Runs what is in it now; what that pushes stays.
+  void run_batch() {
+    const std::size_t end = tail_;
+    do {
+      const Callback callback = entries_[head_++ & mask_];
+      callback.function(callback.object);
+    } while (head_ != end);
+  }
 
  private:
   [[gnu::noinline]] void grow() {
-    std::unique_ptr<Callback[]> larger(new Callback[(mask_ + 1) * 2]);
-    const std::size_t used = size();
-    for (std::size_t i = 0; i != used; ++i) {
-      larger[i] = pop();
+    const std::size_t larger_mask = mask_ * 2 + 1;
+    std::unique_ptr<Callback[]> larger(new Callback[larger_mask + 1]);
+    for (std::size_t i = head_; i != tail_; ++i) {
+      larger[i & larger_mask] = entries_[i & mask_];
     }
     entries_ = std::move(larger);
-    mask_ = mask_ * 2 + 1;
-    head_ = 0;
-    tail_ = used;
+    mask_ = larger_mask;
   }
 
   std::unique_ptr<Callback[]> entries_{new Callback[1024]};
@@ -153,26 +159,25 @@ class FloorLoop {
   template <class Poll>
   void run(const Poll& poll) {
     stopping_ = false;
-    while (!stopping_) {
+    do {
       poll(ring.empty() ? wait() : 0);
       if (!timers.empty()) {
-        const std::int64_t time = now();
-        while (!timers.empty() && timers.first() <= time) {
-          ring.push(timers.take_first());
-        }
+        expire();
       }
-      run_batch();
-    }
+      if (!ring.empty()) {
+        ring.run_batch();
+      }
+    } while (!stopping_);
   }
 
   Ring ring;
   TimerHeap timers;
 
  private:
-  void run_batch() {
-    for (std::size_t left = ring.size(); left != 0; --left) {
-      const Callback callback = ring.pop();
-      callback.function(callback.object);
+  void expire() {
+    const std::int64_t time = now();
+    while (!timers.empty() && timers.first() <= time) {
+      ring.push(timers.take_first());
     }
   }
   int wait() const noexcept {
