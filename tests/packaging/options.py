@@ -20,7 +20,6 @@ REFUSED = {
     '-Dloop_backend=io_uring': 'The backend io_uring is not written yet',
     '-Dtest_backends=sim,kqueue': 'The backend kqueue is not written yet',
     '-Dtls=true': 'TLS is not written yet',
-    '-Dbench=true': 'The benchmarks are not written yet',
 }
 for option, sentence in REFUSED.items():
     shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,130 @@
+"""What is compared: the servers, the cells of load, the rows of the micro program, and the ratio that each is to reach.
+
+The targets are those that the project agreed on, as ratios to the hand-written floor in the same rounds.
+"""
+
+import dataclasses
+import pathlib
+
+MIB = 1024 * 1024
+PEERS = ('libuv', 'libevent', 'libev', 'asio', 'asio_awaitables')
+
+
+@dataclasses.dataclass
+class Target:
+    """`most` is an upper bound (time, CPU, instructions, bytes), `least` a lower one (throughput); of `metric`."""
+    metric: str
+    most: float = None
+    least: float = None
+    absolute: bool = False  # a bound of the value itself, not of its ratio to the floor
+
+    def text(self):
+        sign, bound = ('≤', self.most) if self.most is not None else ('≥', self.least)
+        return f'{sign} {bound:g}' if self.absolute else f'{sign} {bound:.2f}×'
+
+    def reached(self, value, ratio):
+        seen = value if self.absolute else ratio
+        return seen <= self.most if self.most is not None else seen >= self.least
+
+
+@dataclasses.dataclass
+class Cell:
+    """One work of the load generator, and who does it. The first of `servers` is the floor."""
+    name: str
+    connections: int
+    size: int
+    depth: int = 1
+    count: int = 0  # 0: by time
+    one_way: bool = False
+    rounds: float = 1  # times the usual number
+    quick: bool = True
+    servers: tuple = ()
+    targets: dict = dataclasses.field(default_factory=dict)  # server -> [Target]
+    seconds: float = 1.0
+
+    def options(self):
+        how_long = ['--count', self.count] if self.count else ['--seconds', self.seconds]
+        return ['--connections', self.connections, '--size', self.size, '--depth', self.depth, *how_long,
+                *(['--one-way'] if self.one_way else [])]
+
+    def warm(self):
+        return ['--connections', min(self.connections, 16), '--size', self.size, '--count', 16, *(['--one-way'] if self.one_way else [])]
+
+
+def both(throughput, cpu):
+    return [Target('rate', least=throughput), Target('cpu', most=cpu)]
+
+
+def echo_cells():
+    small = {'weir': both(1.00, 1.00), 'weir_buffered': both(1.00, 1.00), 'weir_sock': both(0.98, 1.02)}
+    everyone = ('floor', 'weir', 'weir_buffered', 'weir_sock', *PEERS)
+    large = ('floor', 'floor_256k', 'weir', 'weir_256k', 'weir_buffered', *PEERS)
+    return [
+        Cell('TCP 1×64 B×1', 1, 64, servers=everyone, targets={'weir': both(0.99, 1.00), 'weir_buffered': both(0.99, 1.00)}),
+        Cell('TCP 1×64 B×1, busy polling', 1, 64, servers=('floor_spin', 'weir_busy'),
+             targets={'weir_busy': [Target('rate', least=0.95)]}),
+        Cell('TCP 64×64 B×1', 64, 64, servers=everyone, targets=small, quick=False),
+        Cell('TCP 64×1 KiB×1', 64, 1024, servers=everyone, targets=small),
+        Cell('TCP 64×1 KiB×16', 64, 1024, depth=16, servers=everyone, targets=small, quick=False),
+        Cell('TCP 1000×1 KiB×1', 1000, 1024, rounds=3, servers=everyone, targets=small, quick=False),
+        Cell('TCP 16×64 KiB×1', 16, 64 * 1024, servers=large, targets={'weir_256k': both(1.05, 0.97)}),
+        Cell('2 GiB echoed on one connection, 1 MiB window', 1, 64 * 1024, depth=16, count=2048 * 16, servers=large,
+             targets={'weir_256k': both(1.10, 0.82)}, quick=False),
+        Cell('6 GiB one way into a discarding server', 1, MIB, count=6 * 1024, one_way=True, quick=False,
+             servers=('floor_discard', 'floor_discard_256k', 'weir_discard', 'weir_discard_256k'),
+             targets={'weir_discard': both(1.00, 1.00)}),
+    ]
+
+
+INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', *PEERS)
+INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
+                       for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260))}
+IDLE = ('weir', 'weir_buffered', 'weir_sock', *PEERS)
+IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
+                for name, most in (('weir', 250), ('weir_buffered', 250), ('weir_sock', 700))}
+# A buffer of their own is most of what these have; 4 KiB is what their examples take.
+IDLE_ARGUMENTS = {'asio': ['4096'], 'asio_awaitables': ['4096']}
+
+# Row of the micro program -> target, from nanoseconds measured beside a floor in nanoseconds.
+MICRO_TARGETS = {
+    'post_chain': Target('ns', most=4 / 2.0),
+    'post_chain_poll': Target('ns', most=1.12),
+    'post_batch': Target('ns', most=4 / 3.0),
+    'xthread_post': Target('ns', most=14 / 31),
+    'xthread_rtt': Target('ns', most=1.00),
+    'timer_add': Target('ns', most=10 / 8.5),
+    'timer_cancel': Target('ns', most=12 / 16),
+    'timer_fire': Target('ns', most=130 / 142),
+    'timer_reset': Target('ns', most=1.5 / 1.7),
+    'task_spawn': Target('ns', most=22 / 19),
+    'task_join1': Target('ns', most=28, absolute=True),
+    'task_pingpong': Target('ns', most=22 / 7.8),
+    'task_yield': Target('ns', most=7 / 3.2),
+    'task_cancel': Target('ns', most=2500 / 1300),
+}
+SPINNING_TARGET = Target('ns', most=1000, absolute=True)
+# They may allocate: a frame, the exception that ends a task; how far behind the consumer is.
+MAY_ALLOCATE = ('task_spawn', 'task_cancel', 'xthread_post')
+
+
+def servers(build):
+    """Name -> command line."""
+    bench, weir = pathlib.Path(build) / 'bench', str(pathlib.Path(build) / 'tools' / 'weir')
+    anywhere, larger = 'tcp://127.0.0.1:0', str(256 * 1024)
+    floor = str(bench / 'echo_floor')
+    every = {
+        'floor': [floor],
+        'floor_256k': [floor, larger],
+        'floor_spin': [floor, '--spin'],
+        'floor_discard': [floor, '--discard'],
+        'floor_discard_256k': [floor, larger, '--discard'],
+        'weir': [weir, 'echo', anywhere],
+        'weir_buffered': [weir, 'echo', anywhere, '--api', 'buffered'],
+        'weir_sock': [weir, 'echo', anywhere, '--api', 'sock'],
+        'weir_busy': [weir, 'echo', anywhere, '--busy-poll', '50us'],
+        'weir_256k': [weir, 'echo', anywhere, '--max-read', larger],
+        'weir_discard': [weir, 'discard', anywhere],
+        'weir_discard_256k': [weir, 'discard', anywhere, '--max-read', larger],
+    }
+    every |= {name: [str(bench / f'echo_{name}')] for name in PEERS if (bench / f'echo_{name}').exists()}
+    return every

@@ -1,0 +1,52 @@
+// What the echo servers share: a listening socket on a free port of 127.0.0.1, said in the first line of
+// output as the weir program says it.
+#pragma once
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace bench {
+
+// Ends the program with the system's reason.
+[[noreturn]] inline void give_up(const char* call) {
+  std::perror(call);
+  std::exit(1);
+}
+
+inline void announce(int listener) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    give_up("getsockname");
+  }
+  std::printf("tcp://127.0.0.1:%d\n", ntohs(address.sin_port));
+  std::fflush(stdout);
+}
+
+// Not blocking. Announces itself.
+inline int listen_anywhere() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (listener < 0 || ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener, 4096) != 0) {
+    give_up("listen");
+  }
+  announce(listener);
+  return listener;
+}
+
+inline void set_no_delay(int connection) {
+  const int one = 1;
+  ::setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+}  // namespace bench

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Runs a benchmark program once, small: does it work, and does weir allocate where it must not?
+
+Usage: smoke.py micro PROGRAM | smoke.py echo LOAD SERVER...
+"""
+
+import subprocess
+import sys
+
+import measure
+
+# Spawning takes a frame, cancelling the exception that ends the task; and what the consumer's delay decides.
+MAY_ALLOCATE = ('task_spawn/', 'task_cancel/', 'xthread_post/')
+
+
+def smoke_micro(program):
+    bad = []
+    for name in measure.micro_names(program):
+        count = 200 if name.startswith('xthread_rtt') else 2000
+        done = subprocess.run([program, '--repeat', name, '1', str(count)], capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            bad.append(f'{name}: exit status {done.returncode}: {done.stderr.strip()}')
+        if '/weir' in name and not name.startswith(MAY_ALLOCATE):
+            allocations = measure.micro(program, name, 0.001, None)['allocations']
+            if allocations > 0.0005:
+                bad.append(f'{name}: {allocations} allocations an operation')
+    return bad
+
+
+def smoke_echo(program, *server):
+    with measure.Server(server, core=None) as running:
+        result = measure.load(program, running.port, '--connections', 8, '--size', 100000, '--depth', 4, '--count', 400, core=None)
+    return [] if result['requests'] == 400 else [f'{result}']
+
+
+if __name__ == '__main__':
+    problems = {'micro': smoke_micro, 'echo': smoke_echo}[sys.argv[1]](*sys.argv[2:])
+    print('\n'.join(problems) or 'all well')
+    sys.exit(1 if problems else 0)
