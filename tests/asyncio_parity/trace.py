@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 
-GROUPS = ('callbacks',)
+GROUPS = ('callbacks', 'tasks', 'cancellation')
 scenarios = {}
 
 
