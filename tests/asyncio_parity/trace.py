@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 
-GROUPS = ('callbacks', 'tasks', 'cancellation')
+GROUPS = ('callbacks', 'tasks', 'cancellation', 'generators', 'streams')
 scenarios = {}
 
 
@@ -76,6 +76,8 @@ def message_of(context):
     message = context.get('message', '')
     if message.startswith('Exception in callback'):
         return 'Exception in callback'
+    if message.startswith('an error occurred during closing of asynchronous generator'):
+        return 'an error occurred during the closing of an asynchronous generator'
     return message
 
 
