@@ -2,11 +2,15 @@
 // callbacks.py.
 #include "tests/asyncio_parity/trace.hpp"
 
+#include <weir/async_generator.hpp>
 #include <weir/context.hpp>
+#include <weir/exceptions.hpp>
 #include <weir/log.hpp>
 #include <weir/policy.hpp>
+#include <weir/runner.hpp>
 
 #include <chrono>
+#include <optional>
 #include <vector>
 
 using namespace parity;
@@ -263,6 +267,82 @@ LOOP_SCENARIO(closed) {
   trace(outcome([&] { loop.call_later(1s, tell("never")); }));
   trace(outcome([&] { loop.call_soon_threadsafe(tell("never")); }));
   trace(outcome([&] { loop.run_in_executor(nullptr, [] { return 0; }); }));
+}
+
+// --- run() and Runner
+
+LOOP_SCENARIO(run_ends_what_is_left) {
+  constexpr auto left_over = []() -> Coro<void> {
+    std::exception_ptr error;
+    trace("left over begins");
+    try {
+      co_await sleep(60s);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    co_await sleep(0s);
+    trace("left over ends");
+    std::rethrow_exception(error);
+  };
+  constexpr auto items = []() -> weir::AsyncGenerator<int> {
+    struct Ending {
+      ~Ending() { trace("generator ends"); }
+    } const ending;
+    co_yield 1;
+  };
+  std::optional<weir::AsyncGenerator<int>> generator(items());
+  const auto main = [left_over](weir::AsyncGenerator<int>& of) -> Coro<std::string> {
+    weir::create_task(left_over());
+    const std::optional<int> item = co_await of.next();
+    trace("item", item.value_or(-1));
+    co_await sleep(0s);
+    trace("main ends");
+    co_return std::string("value");
+  };
+  trace(weir::run(main(*generator)));
+  trace(outcome([&] { return &weir::get_running_loop() == &loop; }));
+}
+
+LOOP_SCENARIO(run_with_an_exception) {
+  constexpr auto failing_cleanup = []() -> Coro<void> {
+    try {
+      co_await sleep(60s);
+    } catch (const weir::CancelledError&) {
+      throw Oops("cleanup");
+    }
+  };
+  const auto main = [failing_cleanup]() -> Coro<void> {
+    weir::create_task(failing_cleanup());
+    co_await sleep(0s);
+    throw Oops("main");
+  };
+  trace(outcome([&] { weir::run(main()); }));
+}
+
+LOOP_SCENARIO(run_of_what_is_cancelled) {
+  constexpr auto main = []() -> Coro<void> {
+    weir::current_task()->cancel("self");
+    co_await sleep(60s);
+  };
+  trace(outcome([&] { weir::run(main()); }));
+}
+
+LOOP_SCENARIO(a_runner_runs_several) {
+  std::vector<EventLoop*> loops;
+  const auto main = [](std::string name, std::vector<EventLoop*>& seen) -> Coro<std::string> {
+    trace(name, variable.get());
+    variable.set(name);
+    seen.push_back(&weir::get_running_loop());
+    co_return name;
+  };
+  weir::Runner runner;
+  trace(runner.run(main("first", loops)));
+  trace(runner.run(main("second", loops)));
+  const weir::Context context = weir::copy_context();
+  trace(runner.run(main("third", loops), &context));
+  trace(loops[0] == loops[2], &runner.get_loop() == loops[1], loops[0]->is_closed());
+  runner.close();
+  trace(outcome([&] { return &runner.get_loop() == &loop; }), variable.get());
 }
 
 // --- Exceptions

@@ -236,6 +236,76 @@ def closed(loop):
     trace(outcome(lambda: loop.run_in_executor(None, int)))
 
 
+# --- run() and Runner
+
+
+@scenario
+def run_ends_what_is_left(loop):
+    async def left_over():
+        trace('left over begins')
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            trace('left over ends')
+
+    async def items():
+        try:
+            yield 1
+        finally:
+            trace('generator ends')
+
+    async def main():
+        asyncio.create_task(left_over())
+        generators.append(items())
+        trace('item', await anext(generators[0]))
+        await asyncio.sleep(0)
+        trace('main ends')
+        return 'value'
+    generators = []
+    trace(asyncio.run(main()))
+    trace(outcome(lambda: asyncio.get_running_loop() is loop))
+
+
+@scenario
+def run_with_an_exception(loop):
+    async def failing_cleanup():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise Oops('cleanup')
+
+    async def main():
+        asyncio.create_task(failing_cleanup())
+        await asyncio.sleep(0)
+        raise Oops('main')
+    trace(outcome(lambda: asyncio.run(main())))
+
+
+@scenario
+def run_of_what_is_cancelled(loop):
+    async def main():
+        asyncio.current_task().cancel('self')
+        await asyncio.sleep(60)
+    trace(outcome(lambda: asyncio.run(main())))
+
+
+@scenario
+def a_runner_runs_several(loop):
+    async def main(name):
+        trace(name, variable.get())
+        variable.set(name)
+        loops.append(asyncio.get_running_loop())
+        return name
+    loops = []
+    with asyncio.Runner() as runner:
+        trace(runner.run(main('first')))
+        trace(runner.run(main('second')))
+        trace(runner.run(main('third'), context=contextvars.copy_context()))
+        trace(loops[0] is loops[2], runner.get_loop() is loops[1], loops[0].is_closed())
+    trace(outcome(lambda: runner.get_loop() is loop), variable.get())
+
+
 # --- Exceptions
 
 

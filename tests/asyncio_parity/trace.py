@@ -76,6 +76,8 @@ def message_of(context):
     message = context.get('message', '')
     if message.startswith('Exception in callback'):
         return 'Exception in callback'
+    if message == 'unhandled exception during asyncio.run() shutdown':
+        return 'unhandled exception while a task was cancelled at the end of run()'
     if message.startswith('an error occurred during closing of asynchronous generator'):
         return 'an error occurred during the closing of an asynchronous generator'
     return message
