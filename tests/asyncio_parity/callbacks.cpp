@@ -110,6 +110,16 @@ SCENARIO(due_timers_after_what_is_ready) {
   co_await sleep(0s);
 }
 
+SCENARIO(timers_of_a_timer) {
+  loop.call_later(1ms, [&] {
+    trace("timer");
+    loop.call_later(0s, tell("at once"));
+    loop.call_at(loop.time() - 1s, tell("in the past"));
+    turns(loop, 2);
+  });
+  co_await sleep(3ms);
+}
+
 SCENARIO(timer_cancelled_by_an_earlier_one) {
   const auto now = loop.time();
   auto done = loop.create_future<void>();

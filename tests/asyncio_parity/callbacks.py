@@ -83,6 +83,17 @@ async def due_timers_after_what_is_ready(loop):
 
 
 @scenario
+async def timers_of_a_timer(loop):
+    def timer():
+        trace('timer')
+        loop.call_later(0, trace, 'at once')
+        loop.call_at(loop.time() - 1, trace, 'in the past')
+        turns(loop, 2)
+    loop.call_later(0.001, timer)
+    await asyncio.sleep(0.003)
+
+
+@scenario
 async def timer_cancelled_by_an_earlier_one(loop):
     now = loop.time()
     done = loop.create_future()

@@ -418,3 +418,125 @@ SCENARIO(one_cancels_its_neighbour) {
   co_await task;
   trace(co_await outcome_of<void>(victim));
 }
+
+// --- Through chains of tasks
+
+namespace {
+
+Coro<std::string> follow(const char* name, Future<std::string> inner) {
+  try {
+    const std::string value = co_await inner;
+    co_return value;
+  } catch (const weir::CancelledError&) {
+    trace(name, kind(std::current_exception()));
+    throw;
+  }
+}
+
+Coro<std::string> sleeping_text(const char* name) {
+  co_await sleeper(name);
+  co_return std::string();
+}
+
+}  // namespace
+
+SCENARIO(a_chain_whose_end_is_done) {
+  auto future = loop.create_future<std::string>();
+  auto inner = loop.create_task(follow("inner", future));
+  auto outer = loop.create_task(follow("outer", inner));
+  co_await sleep(0s);
+  turns(loop, 4);
+  future.set_result("value");
+  const bool asked = outer.cancel();
+  trace(asked, state(inner), state(outer));
+  const std::string end = co_await outcome_of<std::string>(outer);
+  trace(end, state(inner), state(outer));
+}
+
+SCENARIO(a_chain_whose_inner_task_is_done) {
+  auto future = loop.create_future<std::string>();
+  auto inner = loop.create_task(follow("inner", future));
+  auto outer = loop.create_task(follow("outer", inner));
+  co_await sleep(0s);
+  // Before the outer task's own wake-up, in the turn in which the inner one ends.
+  inner.add_done_callback([] { trace("callback"); });
+  future.add_done_callback([&] {
+    const bool asked = outer.cancel();
+    trace(asked, inner.done());
+  });
+  turns(loop, 4);
+  future.set_result("value");
+  const std::string end = co_await outcome_of<std::string>(outer);
+  trace(end, state(inner), state(outer));
+}
+
+SCENARIO(a_chain_twice_in_one_turn) {
+  constexpr auto stubborn = []() -> Coro<std::string> {
+    for (int number = 0; number != 3; ++number) {
+      trace(number, co_await outcome_of(sleeping(number == 0 ? 60s : 0s)));
+    }
+    co_return std::string("value");
+  };
+  auto inner = loop.create_task(stubborn());
+  auto outer = loop.create_task(follow("outer", inner));
+  co_await sleep(0s);
+  const bool first = outer.cancel();
+  const bool second = outer.cancel();
+  trace(first, second, state(inner), state(outer));
+  const std::string end = co_await outcome_of<std::string>(outer);
+  trace(end, state(inner), state(outer));
+}
+
+SCENARIO(a_chain_again_in_the_cleanup) {
+  constexpr auto cleaning = []() -> Coro<std::string> {
+    std::exception_ptr error;
+    try {
+      co_await sleeper("inner");
+    } catch (...) {
+      error = std::current_exception();
+    }
+    co_await sleeper("cleanup");
+    std::rethrow_exception(error);
+  };
+  auto inner = loop.create_task(cleaning());
+  auto outer = loop.create_task(follow("outer", inner));
+  co_await sleep(0s);
+  outer.cancel();
+  for (int i = 0; i != 3; ++i) {
+    co_await sleep(0s);
+  }
+  const bool asked = outer.cancel();
+  trace(asked, state(inner), state(outer));
+  const std::string end = co_await outcome_of<std::string>(outer);
+  trace(end, state(inner), state(outer));
+}
+
+SCENARIO(the_inner_task_of_two) {
+  auto inner = loop.create_task(sleeping_text("inner"));
+  std::vector<Task<std::string>> tasks;
+  for (const char* name : {"first", "second"}) {
+    tasks.push_back(loop.create_task(follow(name, inner)));
+  }
+  co_await sleep(0s);
+  tasks[0].cancel();
+  for (auto& task : tasks) {
+    const std::string end = co_await outcome_of<std::string>(task);
+    trace(end, state(task), state(inner));
+  }
+}
+
+SCENARIO(requests_that_pile_up) {
+  constexpr auto work = []() -> Coro<void> {
+    for (int number = 0; number != 3; ++number) {
+      trace(number, co_await outcome_of(sleeping(60s)));
+    }
+  };
+  auto task = loop.create_task(work());
+  for (int i = 0; i != 3; ++i) {
+    co_await sleep(0s);
+    task.cancel();
+    co_await sleep(0s);
+  }
+  const std::string end = co_await outcome_of<void>(task);
+  trace(end, state(task));
+}

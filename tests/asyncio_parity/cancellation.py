@@ -334,3 +334,93 @@ async def one_cancels_its_neighbour(loop):
     future.set_result(None)
     await task
     trace(await outcome_of(victim))
+
+
+# --- Through chains of tasks
+
+
+async def follow(name, inner):
+    try:
+        return await inner
+    except asyncio.CancelledError as e:
+        trace(name, kind(e))
+        raise
+
+
+@scenario
+async def a_chain_whose_end_is_done(loop):
+    future = loop.create_future()
+    inner = loop.create_task(follow('inner', future))
+    outer = loop.create_task(follow('outer', inner))
+    await asyncio.sleep(0)
+    turns(loop, 4)
+    future.set_result('value')
+    trace(outer.cancel(), state(inner), state(outer))
+    trace(await outcome_of(outer), state(inner), state(outer))
+
+
+@scenario
+async def a_chain_whose_inner_task_is_done(loop):
+    future = loop.create_future()
+    inner = loop.create_task(follow('inner', future))
+    outer = loop.create_task(follow('outer', inner))
+    await asyncio.sleep(0)
+    # Before the outer task's own wake-up, in the turn in which the inner one ends.
+    inner.add_done_callback(lambda _: trace('callback'))
+    future.add_done_callback(lambda _: trace(outer.cancel(), inner.done()))
+    turns(loop, 4)
+    future.set_result('value')
+    trace(await outcome_of(outer), state(inner), state(outer))
+
+
+@scenario
+async def a_chain_twice_in_one_turn(loop):
+    async def stubborn():
+        for number in range(3):
+            trace(number, await outcome_of(asyncio.sleep(0 if number else 60)))
+        return 'value'
+    inner = loop.create_task(stubborn())
+    outer = loop.create_task(follow('outer', inner))
+    await asyncio.sleep(0)
+    trace(outer.cancel(), outer.cancel(), state(inner), state(outer))
+    trace(await outcome_of(outer), state(inner), state(outer))
+
+
+@scenario
+async def a_chain_again_in_the_cleanup(loop):
+    async def cleaning():
+        try:
+            await sleeper('inner')
+        finally:
+            await sleeper('cleanup')
+    inner = loop.create_task(cleaning())
+    outer = loop.create_task(follow('outer', inner))
+    await asyncio.sleep(0)
+    outer.cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    trace(outer.cancel(), state(inner), state(outer))
+    trace(await outcome_of(outer), state(inner), state(outer))
+
+
+@scenario
+async def the_inner_task_of_two(loop):
+    inner = loop.create_task(sleeper('inner'))
+    tasks = [loop.create_task(follow(name, inner)) for name in ('first', 'second')]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    for task in tasks:
+        trace(await outcome_of(task), state(task), state(inner))
+
+
+@scenario
+async def requests_that_pile_up(loop):
+    async def work():
+        for number in range(3):
+            trace(number, await outcome_of(asyncio.sleep(60)))
+    task = loop.create_task(work())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+    trace(await outcome_of(task), state(task))

@@ -225,6 +225,36 @@ SCENARIO(closed_in_connection_made) {
   trace(co_await read_all(loop, peer));
 }
 
+SCENARIO(written_in_connection_made) {
+  auto protocol = make_ref<Recorder>();
+  protocol->hooks["made"] = [own = protocol.get()] {
+    own->transport->write("greeting");
+    own->transport->write_eof();
+  };
+  auto peer = co_await wire(loop, protocol);
+  trace(co_await read_all(loop, peer));
+  peer.close();
+  co_await protocol->lost;
+}
+
+SCENARIO(everything_in_connection_lost) {
+  auto protocol = make_ref<Recorder>();
+  auto peer = co_await wire(loop, protocol);
+  const auto transport = protocol->transport;
+  protocol->hooks["lost"] = [&] {
+    transport->write("ignored");
+    transport->write_eof();
+    transport->pause_reading();
+    transport->resume_reading();
+    transport->close();
+    transport->abort();
+    trace(transport->is_closing(), transport->is_reading(), transport->get_write_buffer_size());
+  };
+  peer.close();
+  co_await protocol->lost;
+  co_await settle();
+}
+
 SCENARIO(closed_in_data_received) {
   auto protocol = make_ref<Recorder>();
   protocol->hooks["data"] = [own = protocol.get()] {

@@ -227,6 +227,36 @@ async def closed_in_connection_made(loop):
 
 
 @scenario
+async def written_in_connection_made(loop):
+    protocol = Recorder()
+    protocol.hooks['made'] = lambda: (protocol.transport.write(b'greeting'), protocol.transport.write_eof())
+    peer = await wire(loop, protocol)
+    trace(await read_all(loop, peer))
+    peer.close()
+    await protocol.lost
+
+
+@scenario
+async def everything_in_connection_lost(loop):
+    protocol = Recorder()
+    peer = await wire(loop, protocol)
+    transport = protocol.transport
+
+    def lost():
+        transport.write(b'ignored')
+        transport.write_eof()
+        transport.pause_reading()
+        transport.resume_reading()
+        transport.close()
+        transport.abort()
+        trace(transport.is_closing(), transport.is_reading(), transport.get_write_buffer_size())
+    protocol.hooks['lost'] = lost
+    peer.close()
+    await protocol.lost
+    await settle()
+
+
+@scenario
 async def closed_in_data_received(loop):
     protocol = Recorder()
     protocol.hooks['data'] = lambda: (trace('data', protocol.received.decode()), protocol.transport.close())

@@ -84,6 +84,21 @@ SCENARIO(callbacks_that_are_removed) {
   co_await sleep(0s);
 }
 
+SCENARIO(callbacks_that_change_callbacks) {
+  auto future = loop.create_future<void>();
+  weir::DoneCallbackToken last{};
+  future.add_done_callback([&] {
+    trace("first", future.remove_done_callback(last));
+    future.add_done_callback(tell("added"));
+  });
+  last = future.add_done_callback(tell("last"));
+  turns(loop, 3);
+  future.set_result();
+  for (int i = 0; i != 3; ++i) {
+    co_await sleep(0s);
+  }
+}
+
 SCENARIO(a_callback_that_throws) {
   auto future = loop.create_future<int>();
   future.add_done_callback([] { throw Oops("callback"); });
@@ -312,6 +327,14 @@ SCENARIO(turns_of_a_chain_of_coroutines) {
   auto task = loop.create_task(outer());
   turns(loop, 4, 11);
   trace(co_await task);
+}
+
+SCENARIO(sleeps) {
+  turns(loop, 3);
+  co_await sleep(-1s);
+  trace("a negative one gives way once");
+  trace(co_await sleep(0s, "value"));
+  trace(co_await sleep(1ms, "value"));
 }
 
 SCENARIO(callbacks_and_waiters_in_order) {

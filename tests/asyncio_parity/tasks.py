@@ -44,6 +44,24 @@ async def callbacks_that_are_removed(loop):
 
 
 @scenario
+async def callbacks_that_change_callbacks(loop):
+    future = loop.create_future()
+
+    def last(_):
+        trace('last')
+
+    def first(_):
+        trace('first', future.remove_done_callback(last) == 1)
+        future.add_done_callback(lambda _: trace('added'))
+    future.add_done_callback(first)
+    future.add_done_callback(last)
+    turns(loop, 3)
+    future.set_result(None)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@scenario
 async def a_callback_that_throws(loop):
     future = loop.create_future()
 
@@ -279,6 +297,15 @@ async def turns_of_a_chain_of_coroutines(loop):
     task = loop.create_task(outer())
     turns(loop, 4, 11)
     trace(await task)
+
+
+@scenario
+async def sleeps(loop):
+    turns(loop, 3)
+    await asyncio.sleep(-1)
+    trace('a negative one gives way once')
+    trace(await asyncio.sleep(0, 'value'))
+    trace(await asyncio.sleep(0.001, 'value'))
 
 
 @scenario
