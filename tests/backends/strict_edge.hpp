@@ -115,6 +115,7 @@ struct Sockets {
       return result == -EAGAIN ? -EINPROGRESS : result;
     });
   }
+  static bool concerns_one_connection(std::int64_t result) noexcept { return result == -ECONNABORTED; }
   static std::int64_t accept(native_socket native, RawAddress& peer) noexcept {
     return with(native, [&](Network& network, auto& socket) { return network.accept(socket, peer); });
   }
