@@ -148,6 +148,7 @@ Scenario::Scenario(const char* group, const char* name, void (*body)(weir::Event
 
 int main(int argc, char** argv) {
   using namespace parity;
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a scenario that ends the program has told so far
   const std::vector<std::string_view> names(argv + 1, argv + argc);
   weir::set_log_sink([](weir::LogLevel level, std::string_view message) {
     if (level == weir::LogLevel::error) {
@@ -159,7 +160,6 @@ int main(int argc, char** argv) {
       std::puts(entry.name.c_str());
     } else if (names.empty() || std::find(names.begin(), names.end(), entry.name) != names.end()) {
       run(entry);
-      std::fflush(stdout);
     }
   }
   return 0;

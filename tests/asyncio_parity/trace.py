@@ -116,6 +116,7 @@ def main():
     for group in GROUPS:
         importlib.import_module(group)
     names = sys.argv[1:]
+    sys.stdout.reconfigure(line_buffering=True)
     if names == ['--list']:
         print(*scenarios, sep='\n')
         return
