@@ -104,6 +104,6 @@ class Scenario {
   static const ::parity::Scenario name##_scenario(group, #name, &name);     \
   static ::weir::Coro<void> name([[maybe_unused]] ::weir::EventLoop& loop)
 #define LOOP_SCENARIO(name)                                             \
-  static void name(::weir::EventLoop& loop);                            \
+  static void name([[maybe_unused]] ::weir::EventLoop& loop);           \
   static const ::parity::Scenario name##_scenario(group, #name, &name); \
-  static void name(::weir::EventLoop& loop)
+  static void name([[maybe_unused]] ::weir::EventLoop& loop)
