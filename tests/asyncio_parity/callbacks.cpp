@@ -282,7 +282,7 @@ LOOP_SCENARIO(closed) {
 // --- run() and Runner
 
 LOOP_SCENARIO(run_ends_what_is_left) {
-  constexpr auto left_over = []() -> Coro<void> {
+  static constexpr auto left_over = []() -> Coro<void> {
     std::exception_ptr error;
     trace("left over begins");
     try {
@@ -301,7 +301,7 @@ LOOP_SCENARIO(run_ends_what_is_left) {
     co_yield 1;
   };
   std::optional<weir::AsyncGenerator<int>> generator(items());
-  const auto main = [left_over](weir::AsyncGenerator<int>& of) -> Coro<std::string> {
+  const auto main = [](weir::AsyncGenerator<int>& of) -> Coro<std::string> {
     weir::create_task(left_over());
     const std::optional<int> item = co_await of.next();
     trace("item", item.value_or(-1));
@@ -314,14 +314,14 @@ LOOP_SCENARIO(run_ends_what_is_left) {
 }
 
 LOOP_SCENARIO(run_with_an_exception) {
-  constexpr auto failing_cleanup = []() -> Coro<void> {
+  static constexpr auto failing_cleanup = []() -> Coro<void> {
     try {
       co_await sleep(60s);
     } catch (const weir::CancelledError&) {
       throw Oops("cleanup");
     }
   };
-  const auto main = [failing_cleanup]() -> Coro<void> {
+  const auto main = []() -> Coro<void> {
     weir::create_task(failing_cleanup());
     co_await sleep(0s);
     throw Oops("main");

@@ -11,7 +11,6 @@
 using namespace parity;
 using namespace std::chrono_literals;
 using weir::Coro;
-using weir::EventLoop;
 using weir::Future;
 using weir::sleep;
 using weir::Task;

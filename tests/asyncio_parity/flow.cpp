@@ -8,7 +8,6 @@
 using namespace parity;
 using namespace std::chrono_literals;
 using weir::Coro;
-using weir::EventLoop;
 using weir::make_ref;
 using weir::Ref;
 

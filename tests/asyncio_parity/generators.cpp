@@ -11,7 +11,6 @@ using namespace parity;
 using namespace std::chrono_literals;
 using weir::AsyncGenerator;
 using weir::Coro;
-using weir::EventLoop;
 using weir::sleep;
 
 namespace {

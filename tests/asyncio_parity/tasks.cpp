@@ -288,20 +288,20 @@ SCENARIO(contexts_of_tasks) {
 }
 
 SCENARIO(turns_of_a_chain_of_tasks) {
-  constexpr auto inner = []() -> Coro<int> {
+  static constexpr auto inner = []() -> Coro<int> {
     trace("inner begins");
     co_await sleep(0s);
     trace("inner ends");
     co_return 1;
   };
-  constexpr auto middle = [inner](EventLoop& on) -> Coro<int> {
+  static constexpr auto middle = [](EventLoop& on) -> Coro<int> {
     trace("middle begins");
     auto task = on.create_task(inner());
     const int value = co_await task;
     trace("middle ends");
     co_return value + 1;
   };
-  constexpr auto outer = [middle](EventLoop& on) -> Coro<int> {
+  constexpr auto outer = [](EventLoop& on) -> Coro<int> {
     trace("outer begins");
     auto task = on.create_task(middle(on));
     const int value = co_await task;
@@ -314,11 +314,11 @@ SCENARIO(turns_of_a_chain_of_tasks) {
 }
 
 SCENARIO(turns_of_a_chain_of_coroutines) {
-  constexpr auto inner = []() -> Coro<int> {
+  static constexpr auto inner = []() -> Coro<int> {
     co_await sleep(0s);
     co_return 1;
   };
-  constexpr auto outer = [inner]() -> Coro<int> {
+  constexpr auto outer = []() -> Coro<int> {
     const int first = co_await inner();
     co_return first + co_await inner();
   };

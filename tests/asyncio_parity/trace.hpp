@@ -98,6 +98,7 @@ class Scenario {
 
 }  // namespace parity
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `name` is declared here
 // A scenario of the file's group: a coroutine on a running loop, or a function that runs the loop itself.
 #define SCENARIO(name)                                                      \
   static ::weir::Coro<void> name([[maybe_unused]] ::weir::EventLoop& loop); \
@@ -107,3 +108,4 @@ class Scenario {
   static void name([[maybe_unused]] ::weir::EventLoop& loop);           \
   static const ::parity::Scenario name##_scenario(group, #name, &name); \
   static void name([[maybe_unused]] ::weir::EventLoop& loop)
+// NOLINTEND(bugprone-macro-parentheses)
