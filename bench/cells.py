@@ -71,7 +71,8 @@ def echo_cells():
         Cell('2 GiB echoed on one connection, 1 MiB window', 1, 64 * 1024, depth=16, count=2048 * 16, servers=large,
              targets={'weir_256k': both(1.10, 0.82)}, quick=False),
         Cell('6 GiB one way into a discarding server', 1, MIB, count=6 * 1024, one_way=True, quick=False,
-             servers=('floor_discard', 'floor_discard_256k', 'weir_discard', 'weir_discard_256k'),
+             servers=('floor_discard', 'floor_discard_256k', 'weir_discard', 'weir_discard_256k',
+                      *(f'{peer}_discard' for peer in PEERS)),
              targets={'weir_discard': both(1.00, 1.00)}),
     ]
 
@@ -126,5 +127,8 @@ def servers(build):
         'weir_discard': [weir, 'discard', anywhere],
         'weir_discard_256k': [weir, 'discard', anywhere, '--max-read', larger],
     }
-    every |= {name: [str(bench / f'echo_{name}')] for name in PEERS if (bench / f'echo_{name}').exists()}
+    for name in PEERS:
+        program = bench / f'echo_{name}'
+        if program.exists():
+            every |= {name: [str(program)], f'{name}_discard': [str(program), '--discard']}
     return every

@@ -61,7 +61,8 @@ def noise_of(table, floor, name, metric):
 
 
 def peers_text(table, metric):
-    found = [f'{name} {table[name][metric]["ratio"]:.2f}' for name in cells.PEERS if name in table and 'ratio' in table[name][metric]]
+    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard')
+             if name in table and 'ratio' in table[name][metric]]
     return ', '.join(found)
 
 

@@ -1,6 +1,6 @@
 // Asio's echo server by coroutines, as its own examples write it: a buffer for each connection.
 //
-// Usage: echo_asio_awaitables [BUFFER_SIZE]
+// Usage: echo_asio_awaitables [BUFFER_SIZE | --discard]
 #include "bench/echo/listening.hpp"
 
 #include <asio.hpp>
@@ -14,6 +14,8 @@ namespace {
 
 using asio::awaitable;
 using asio::use_awaitable;
+
+bool discards = false;
 using asio::ip::tcp;
 
 awaitable<void> serve(tcp::socket socket, std::size_t size) {
@@ -22,7 +24,9 @@ awaitable<void> serve(tcp::socket socket, std::size_t size) {
     std::vector<char> buffer(size);
     for (;;) {
       const std::size_t count = co_await socket.async_read_some(asio::buffer(buffer), use_awaitable);
-      co_await asio::async_write(socket, asio::buffer(buffer, count), use_awaitable);
+      if (!discards) {
+        co_await asio::async_write(socket, asio::buffer(buffer, count), use_awaitable);
+      }
     }
   } catch (const std::exception&) {
     // The connection is gone.
@@ -39,7 +43,8 @@ awaitable<void> accept(tcp::acceptor acceptor, std::size_t size) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::size_t size = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 64 * 1024;
+  discards = bench::discards(argc, argv);
+  const std::size_t size = argc > 1 && !discards ? std::strtoul(argv[1], nullptr, 10) : 64 * 1024;
   asio::io_context context{1};
   asio::co_spawn(context, accept(tcp::acceptor(context, tcp::v4(), bench::listen_anywhere()), size),
                  asio::detached);

@@ -1,6 +1,6 @@
 // Asio's echo server by callbacks, as its own examples write it: a session with a buffer for each connection.
 //
-// Usage: echo_asio [BUFFER_SIZE]
+// Usage: echo_asio [BUFFER_SIZE | --discard]
 #include "bench/echo/listening.hpp"
 
 #include <asio.hpp>
@@ -14,6 +14,8 @@ namespace {
 
 using asio::ip::tcp;
 
+bool discards = false;
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, std::size_t size) : socket_(std::move(socket)), buffer_(size) {
@@ -22,7 +24,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void read() {
     socket_.async_read_some(asio::buffer(buffer_),
                             [self = shared_from_this()](asio::error_code error, std::size_t count) {
-                              if (!error) {
+                              if (error) {
+                                return;
+                              }
+                              if (discards) {
+                                self->read();
+                              } else {
                                 self->write(count);
                               }
                             });
@@ -54,8 +61,9 @@ void accept(tcp::acceptor& acceptor, std::size_t size) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  discards = bench::discards(argc, argv);
   asio::io_context context{1};
   tcp::acceptor acceptor(context, tcp::v4(), bench::listen_anywhere());
-  accept(acceptor, argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 64 * 1024);
+  accept(acceptor, argc > 1 && !discards ? std::strtoul(argv[1], nullptr, 10) : 64 * 1024);
   context.run();
 }

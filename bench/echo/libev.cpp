@@ -1,4 +1,6 @@
 // libev's echo server, with one buffer for all connections.
+//
+// Usage: echo_libev [--discard]
 #include "bench/echo/listening.hpp"
 
 #include <cerrno>
@@ -11,6 +13,7 @@
 namespace {
 
 std::vector<char> buffer(64 * 1024);
+bool discards = false;
 
 struct Connection {
   ev_io reading;
@@ -49,6 +52,9 @@ void readable(struct ev_loop* loop, ev_io* watcher, int) {
     }
     return;
   }
+  if (discards) {
+    return;
+  }
   const ssize_t sent = ::send(watcher->fd, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
   if (sent == count) {
     return;
@@ -79,7 +85,8 @@ void connected(struct ev_loop* loop, ev_io* watcher, int) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  discards = bench::discards(argc, argv);
   struct ev_loop* loop = ev_default_loop(EVBACKEND_EPOLL);
   ev_io listening;
   ev_io_init(&listening, &connected, bench::listen_anywhere(), EV_READ);

@@ -1,4 +1,6 @@
 // libevent's echo server on plain events, with one buffer for all connections: its bufferevents copy.
+//
+// Usage: echo_libevent [--discard]
 #include "bench/echo/listening.hpp"
 
 #include <event2/event.h>
@@ -10,6 +12,7 @@
 namespace {
 
 std::vector<char> buffer(64 * 1024);
+bool discards = false;
 
 struct Connection {
   event reading;
@@ -49,6 +52,9 @@ void readable(evutil_socket_t descriptor, short, void* argument) {
     }
     return;
   }
+  if (discards) {
+    return;
+  }
   const ssize_t sent = ::send(descriptor, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
   if (sent == count) {
     return;
@@ -80,7 +86,8 @@ void connected(evutil_socket_t listener, short, void* base) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  discards = bench::discards(argc, argv);
   event_config* config = event_config_new();
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
   event_base* base = event_base_new_with_config(config);

@@ -1,5 +1,7 @@
 // libuv's echo server: one read buffer for all connections, as its memory callback allows; what the system
 // does not take at once is copied and written when it does.
+//
+// Usage: echo_libuv [--discard]
 #include "bench/echo/listening.hpp"
 
 #include <uv.h>
@@ -10,6 +12,7 @@
 namespace {
 
 std::vector<char> buffer(64 * 1024);
+bool discards = false;
 
 struct Write {
   uv_write_t request;
@@ -30,6 +33,9 @@ void give_buffer(uv_handle_t*, std::size_t, uv_buf_t* result) {
 void received(uv_stream_t* stream, ssize_t count, const uv_buf_t* data) {
   if (count < 0) {
     close_handle(stream);
+    return;
+  }
+  if (discards) {
     return;
   }
   uv_buf_t whole = uv_buf_init(data->base, static_cast<unsigned>(count));
@@ -74,7 +80,8 @@ void connected(uv_stream_t* server, int status) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  discards = bench::discards(argc, argv);
   uv_loop_t* loop = uv_default_loop();
   uv_tcp_t server;
   uv_tcp_init(loop, &server);

@@ -11,6 +11,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 namespace bench {
 
@@ -48,5 +49,8 @@ inline void set_no_delay(int connection) {
   const int one = 1;
   ::setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
+
+// Is it to drop what it receives, instead of sending it back?
+inline bool discards(int argc, char** argv) { return argc > 1 && std::string_view(argv[1]) == "--discard"; }
 
 }  // namespace bench
