@@ -88,7 +88,7 @@ WEIR_TEST("LESSON-002 a closed descriptor that lives on in another process does 
   Socket late = co_await connect_to(loop, address);
   const auto before = processor_time();
   co_await sleep(400ms);
-  CHECK(processor_time() - before < 10ms);  // nearly all of the time is what a spinning loop takes
+  CHECK(processor_time() - before < 100ms);  // a loop that spins takes nearly all of the time
 }
 
 #else

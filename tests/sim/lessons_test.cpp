@@ -115,3 +115,32 @@ TEST_CASE("LESSON-024 a million random delays: no timer fires early, none late, 
   loop.close();
   weir::sim::configure({});
 }
+
+namespace {
+
+// What the work of each tick takes: some of it longer than the interval.
+Coro<weir::TimePoint> tick_every(std::chrono::nanoseconds interval, int ticks) {
+  weir::EventLoop& loop = weir::get_running_loop();
+  weir::TimePoint due = loop.time();
+  for (int i = 0; i != ticks; ++i) {
+    due += interval;
+    auto woken = loop.create_future<void>();
+    loop.call_at(due, [&] { woken.set_result(); });
+    co_await woken;
+    weir::sim::advance(std::chrono::nanoseconds(static_cast<std::int64_t>(weir::sim::draw(15'000'000))));
+  }
+  co_return loop.time();
+}
+
+}  // namespace
+
+TEST_CASE("LESSON-025 an interval of timers by call_at does not drift, whatever its callbacks take") {
+  weir::sim::configure({.seed = 25});
+  weir::Runner runner;
+  const weir::TimePoint begun = runner.get_loop().time();
+  const weir::TimePoint ended = runner.run(tick_every(10ms, 1'000));
+  CHECK(ended - begun >= 10s);
+  CHECK(ended - begun < 10s + 15ms + 10ms);  // the last callback, and a tick
+  runner.close();
+  weir::sim::configure({});
+}

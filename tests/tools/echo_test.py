@@ -2,6 +2,7 @@
 
 import select
 import socket
+import time
 import unittest
 
 from program import LIMIT, SANITIZERS, Server, exchange, main, noise, read_all, receive, run
@@ -81,19 +82,29 @@ class Echo(unittest.TestCase):
     # The sanitizer of undefined behaviour opens a pipe for each type that it has not seen yet.
     @unittest.skipIf('undefined' in SANITIZERS, 'sanitizer_without_descriptors')
     def test_out_of_descriptors_it_waits_until_some_are_free(self):
-        for api in APIS:
-            with self.subTest(api), Server('echo', LISTEN, '--api', api, descriptors=20) as server:
-                connections = [server.connect() for _ in range(40)]
+        """LESSON-005: it neither spins nor floods the log meanwhile, and goes on within the second of its pause."""
+        for api, descriptors, clients in (('protocol', 64, 200), ('sock', 20, 30)):
+            with self.subTest(api), Server('echo', LISTEN, '--api', api, descriptors=descriptors) as server:
+                connections = [server.connect() for _ in range(clients)]
                 connections[0].sendall(b'first')
                 self.assertEqual(receive(connections[0], 5), b'first')
+                begun, busy = time.monotonic(), server.processor_time()
+                # Nothing tells when it does nothing: what that takes is measured.
+                self.assertEqual(select.select([connections[-1]], [], [], 1)[0], [])
+                self.assertLess(server.processor_time() - busy, 0.05 * (time.monotonic() - begun))
                 for connection in connections:
                     connection.close()
+                freed = time.monotonic()
                 with server.connect() as connection:
                     self.assertEqual(exchange(connection, b'last'), b'last')
+                # Those who wait come first, as many at a time as there are descriptors.
+                self.assertLess(time.monotonic() - freed, 1.5 * (1 + clients / (descriptors - 15)))
+                total = time.monotonic() - begun
                 server.interrupt()
                 status, _, err = server.end()
                 self.assertEqual(status, 130)
                 self.assertIn('Too many open files', err)
+                self.assertLessEqual(err.count('Too many open files'), total + 2)
 
     def test_once_serves_one_connection_and_ends_with_0(self):
         for server in self.each_api('--once'):

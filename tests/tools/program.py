@@ -79,6 +79,12 @@ class Server:
         with open(f'/proc/{self.process.pid}/status') as status:
             return 1024 * int(re.search(r'VmHWM:\s*(\d+) kB', status.read()).group(1))
 
+    def processor_time(self):
+        """What it has taken so far, in seconds."""
+        with open(f'/proc/{self.process.pid}/stat') as stat:
+            fields = stat.read().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()

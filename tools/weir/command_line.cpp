@@ -172,7 +172,9 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
                   ? "unknown option '" + unknown_verb + "'"
                   : "unknown verb '" + unknown_verb + "'; there are echo, discard, relay, ping and info";
   }
-  std::replace(message.begin(), message.end(), '\n', ' ');
+  // One line that tells the terminal nothing, whatever the arguments were.
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
+  std::replace_if(message.begin(), message.end(), is_control, ' ');
   std::fprintf(stderr, "%s: %s; see %s --help\n", command.c_str(), message.c_str(), command.c_str());
   return 2;
 }
