@@ -68,7 +68,7 @@ def echo_cells():
         Cell('TCP 64×1 KiB×16', 64, 1024, depth=16, servers=everyone, targets=small, quick=False),
         Cell('TCP 1000×1 KiB×1', 1000, 1024, rounds=3, servers=everyone, targets=small, quick=False),
         Cell('TCP 16×64 KiB×1', 16, 64 * 1024, servers=large, targets={'weir_256k': both(1.05, 0.97)}),
-        Cell('2 GiB echoed on one connection, 1 MiB window', 1, 64 * 1024, depth=16, count=2048 * 16, servers=large,
+        Cell('2 GiB echoed on one connection', 1, 64 * 1024, depth=16, count=2048 * 16, servers=large,
              targets={'weir_256k': both(1.10, 0.82)}, quick=False),
         Cell('6 GiB one way into a discarding server', 1, MIB, count=6 * 1024, one_way=True, quick=False,
              servers=('floor_discard', 'floor_discard_256k', 'weir_discard', 'weir_discard_256k',
@@ -82,7 +82,7 @@ INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
                        for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260))}
 IDLE = ('weir', 'weir_buffered', 'weir_sock', *PEERS)
 IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
-                for name, most in (('weir', 250), ('weir_buffered', 250), ('weir_sock', 700))}
+                for name, most in (('weir', 250), ('weir_sock', 700))}
 # A buffer of their own is most of what these have; 4 KiB is what their examples take.
 IDLE_ARGUMENTS = {'asio': ['4096'], 'asio_awaitables': ['4096']}
 
