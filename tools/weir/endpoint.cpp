@@ -47,29 +47,6 @@ Endpoint parse_unix(std::string_view path) {
   return {.path = std::move(name)};
 }
 
-Endpoint parse_tcp(std::string_view rest, PortZero port_zero);
-
-}  // namespace
-
-Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
-  constexpr std::string_view separator = "://";
-  const std::size_t scheme_end = text.find(separator);
-  if (scheme_end == std::string_view::npos) {
-    refuse("it must begin with tcp:// or unix://");
-  }
-  const std::string_view scheme = text.substr(0, scheme_end);
-  const std::string_view rest = text.substr(scheme_end + separator.size());
-  if (scheme == "unix") {
-    return parse_unix(rest);
-  }
-  if (scheme != "tcp") {
-    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp or unix");
-  }
-  return parse_tcp(rest, port_zero);
-}
-
-namespace {
-
 Endpoint parse_tcp(std::string_view rest, PortZero port_zero) {
   const bool bracketed = rest.starts_with('[');
   const std::size_t host_end = bracketed ? rest.find(']') : rest.rfind(':');
@@ -100,6 +77,23 @@ Endpoint parse_tcp(std::string_view rest, PortZero port_zero) {
 }
 
 }  // namespace
+
+Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
+  constexpr std::string_view separator = "://";
+  const std::size_t scheme_end = text.find(separator);
+  if (scheme_end == std::string_view::npos) {
+    refuse("it must begin with tcp:// or unix://");
+  }
+  const std::string_view scheme = text.substr(0, scheme_end);
+  const std::string_view rest = text.substr(scheme_end + separator.size());
+  if (scheme == "unix") {
+    return parse_unix(rest);
+  }
+  if (scheme != "tcp") {
+    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp or unix");
+  }
+  return parse_tcp(rest, port_zero);
+}
 
 std::string to_text(const weir::Address& address) {
   if (address.family() != weir::AddressFamily::unix_domain) {
