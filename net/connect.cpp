@@ -2,6 +2,7 @@
 #include <weir/net/connect.hpp>
 
 #include "net/os_error.hpp"
+#include "net/scoped_timer.hpp"
 #include "net/socket_access.hpp"
 #include "net/stream_transport.hpp"
 #include "runtime/loop_access.hpp"
@@ -16,22 +17,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
-
-// A timer that does not outlive its scope.
-class Limit {
- public:
-  Limit(EventLoop& loop, TimePoint deadline, ConnectAwaiter& connecting) {
-    if (deadline != TimePoint::max()) {
-      timer_ = LoopAccess::call_at_plain(loop, deadline, Callback([&connecting] { connecting.time_out(); }));
-    }
-  }
-  Limit(const Limit&) = delete;
-  Limit& operator=(const Limit&) = delete;
-  ~Limit() { timer_.cancel(); }
-
- private:
-  TimerHandle timer_;
-};
 
 // Runs connection_made in a turn of its own, outside of any task, and resumes the task after it.
 class BeginAwaiter : public AwaiterBase, private CancelHook {
@@ -164,7 +149,7 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
       weir::Socket socket = weir::Socket::open(target.family());
       bind_local(socket, plan, target);
       ConnectAwaiter connecting(loop, socket, target, plan.call);
-      const Limit limit(loop, plan.deadline, connecting);
+      const ScopedTimer limit(loop, plan.deadline, [&connecting] { connecting.time_out(); });
       co_await connecting;
       co_return std::move(socket);
     } catch (const std::system_error&) {
