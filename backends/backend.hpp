@@ -24,9 +24,11 @@ enum class Capability : std::uint8_t {
   real_network,        // sockets reach other processes
   ipv6,
   reuse_port,
-  signals,  // SIGINT reaches the loop
+  signals,                // SIGINT reaches the loop
+  unix_sockets,           // AF_UNIX, by path
+  abstract_unix_sockets,  // by names that are no files
 };
-inline constexpr Capability last_capability = Capability::signals;
+inline constexpr Capability last_capability = Capability::abstract_unix_sockets;
 
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //
@@ -127,7 +129,7 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
 // errno.
 template <class S>
 concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], const RawAddress& address,
-                               RawAddress& out, int value) {
+                               RawAddress& out, FileIdentity& file, int value) {
   // A new non-blocking, close-on-exec socket. protocol 0: the type's own.
   { S::open(AddressFamily::inet, SocketType::stream, value) } noexcept -> std::same_as<std::int64_t>;
   { S::open_pair(pair) } noexcept -> std::same_as<std::int64_t>;  // two connected stream sockets
@@ -146,6 +148,10 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   {
     S::family(native)
   } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
+  // The file that a bound Unix socket leaves at the path of `address`. socket_file() tells which it is: 0,
+  // -ENOENT, or -ENOTSOCK when a file of another kind is there.
+  { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;
+  { S::remove_file(address) } noexcept -> std::same_as<std::int64_t>;
 };
 
 // The name of a capability as it appears in errors, skips and tables.

@@ -17,6 +17,10 @@ std::string_view capability_name(Capability capability) noexcept {
       return "reuse_port";
     case Capability::signals:
       return "signals";
+    case Capability::unix_sockets:
+      return "unix_sockets";
+    case Capability::abstract_unix_sockets:
+      return "abstract_unix_sockets";
   }
   return "unknown";
 }

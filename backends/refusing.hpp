@@ -17,6 +17,8 @@ class RefusingBackend {
     static std::int64_t bind(native_socket, const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t listen(native_socket, int) noexcept { return -ENOTSUP; }
     static std::int64_t local_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
+    static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
+    static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t peer_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t set_option(native_socket, SocketOption, int) noexcept { return -ENOTSUP; }
     static std::int64_t get_option(native_socket, SocketOption) noexcept { return -ENOTSUP; }

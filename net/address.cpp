@@ -1,4 +1,4 @@
-// Addresses as text. Reads what inet_pton reads, and writes RFC 5952.
+// Addresses as text. Reads what inet_pton reads, and writes RFC 5952; paths.
 #include <weir/net/address.hpp>
 
 #include <algorithm>
@@ -201,8 +201,30 @@ Address Address::inet(std::string_view host, std::uint16_t port) {
   throw std::invalid_argument("Address::inet: '" + std::string(host) + "' is not a numeric address");
 }
 
+Address Address::unix_path(std::string_view path) {
+  const auto refuse = [path](const char* why) {
+    std::string shown(path);
+    std::replace(shown.begin(), shown.end(), '\0', '@');
+    throw std::invalid_argument("Address::unix_path: '" + shown + "' " + why);
+  };
+  if (path.empty()) {
+    refuse("is empty");
+  }
+  if (path.size() >= detail::RawAddress::most_path) {
+    refuse("is longer than 107 bytes");
+  }
+  if (path.front() != '\0' && path.find('\0') != std::string_view::npos) {
+    refuse("has a NUL in it");
+  }
+  Address address;
+  address.raw_.family = AddressFamily::unix_domain;
+  address.raw_.path_size = static_cast<std::uint8_t>(path.size());
+  std::copy(path.begin(), path.end(), address.raw_.path.begin());
+  return address;
+}
+
 Address Address::any(AddressFamily family, std::uint16_t port) noexcept {
-  assert(family != AddressFamily::unspecified);
+  assert(family == AddressFamily::inet || family == AddressFamily::inet6);
   Address address;
   address.raw_.family = family;
   address.raw_.port = port;
@@ -227,6 +249,7 @@ std::string Address::host() const {
     case AddressFamily::inet6:
       return write_inet6(raw_.ip) +
              (raw_.scope_id != 0 ? '%' + std::to_string(raw_.scope_id) : std::string());
+    case AddressFamily::unix_domain:
     case AddressFamily::unspecified:
       break;
   }
@@ -239,6 +262,11 @@ std::string Address::to_string() const {
       return host() + ':' + std::to_string(raw_.port);
     case AddressFamily::inet6:
       return '[' + host() + "]:" + std::to_string(raw_.port);
+    case AddressFamily::unix_domain: {
+      std::string text = "unix:" + path();
+      std::replace(text.begin(), text.end(), '\0', '@');
+      return text;
+    }
     case AddressFamily::unspecified:
       break;
   }
@@ -257,6 +285,9 @@ std::size_t std::hash<weir::Address>::operator()(const weir::Address& address) c
   mix(raw.scope_id);
   for (const std::uint8_t byte : raw.ip) {
     mix(byte);
+  }
+  for (const char byte : raw.path_view()) {
+    mix(static_cast<unsigned char>(byte));
   }
   return static_cast<std::size_t>(hash);
 }

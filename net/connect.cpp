@@ -2,6 +2,7 @@
 #include <weir/net/connect.hpp>
 
 #include "net/os_error.hpp"
+#include "net/scoped_timer.hpp"
 #include "net/socket_access.hpp"
 #include "net/stream_transport.hpp"
 #include "runtime/loop_access.hpp"
@@ -16,22 +17,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
-
-// A timer that does not outlive its scope.
-class Limit {
- public:
-  Limit(EventLoop& loop, TimePoint deadline, ConnectAwaiter& connecting) {
-    if (deadline != TimePoint::max()) {
-      timer_ = LoopAccess::call_at_plain(loop, deadline, Callback([&connecting] { connecting.time_out(); }));
-    }
-  }
-  Limit(const Limit&) = delete;
-  Limit& operator=(const Limit&) = delete;
-  ~Limit() { timer_.cancel(); }
-
- private:
-  TimerHandle timer_;
-};
 
 // Runs connection_made in a turn of its own, outside of any task, and resumes the task after it.
 class BeginAwaiter : public AwaiterBase, private CancelHook {
@@ -76,7 +61,7 @@ void bind_local(const weir::Socket& socket, const ConnectionPlan& plan, const Ad
 // One error for all attempts, as asyncio has it.
 [[noreturn]] void throw_errors(const ConnectionPlan& plan, const std::vector<std::exception_ptr>& errors) {
   if (plan.all_errors) {
-    throw ExceptionGroup("create_connection failed", errors);
+    throw ExceptionGroup(std::string(plan.call) + " failed", errors);
   }
   const auto as_system_error = [](const std::exception_ptr& error) {
     try {
@@ -96,12 +81,13 @@ void bind_local(const weir::Socket& socket, const ConnectionPlan& plan, const Ad
   if (equal) {
     std::rethrow_exception(errors.front());
   }
-  throw std::system_error(first.code(), "create_connection: multiple exceptions: " + all);
+  throw std::system_error(first.code(), std::string(plan.call) + ": multiple exceptions: " + all);
 }
 
-// TCP sockets have it; others are left alone.
-void set_no_delay(const weir::Socket& socket) noexcept {
-  Backend::Sockets::set_option(socket.native_handle(), SocketOption::no_delay, 1);
+void set_no_delay(const weir::Socket& socket, const RawAddress& peer) noexcept {
+  if (peer.family != AddressFamily::unix_domain) {
+    Backend::Sockets::set_option(socket.native_handle(), SocketOption::no_delay, 1);
+  }
 }
 
 }  // namespace
@@ -162,8 +148,8 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
     try {
       weir::Socket socket = weir::Socket::open(target.family());
       bind_local(socket, plan, target);
-      ConnectAwaiter connecting(loop, socket, target, "create_connection");
-      const Limit limit(loop, plan.deadline, connecting);
+      ConnectAwaiter connecting(loop, socket, target, plan.call);
+      const ScopedTimer limit(loop, plan.deadline, [&connecting] { connecting.time_out(); });
       co_await connecting;
       co_return std::move(socket);
     } catch (const std::system_error&) {
@@ -176,7 +162,7 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
 Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol) {
   RawAddress peer;
   Backend::Sockets::peer_address(socket.native_handle(), peer);
-  set_no_delay(socket);
+  set_no_delay(socket, peer);
   const Ref<StreamTransport> transport =
       StreamTransport::make(loop, socket, std::move(protocol), peer, copy_context(), nullptr);
   BeginAwaiter beginning(*transport);

@@ -32,6 +32,14 @@ NetState::Resource::Resource(NetState& owner) noexcept
 
 StreamTransport* TransportList::after(const StreamTransport& transport) noexcept { return transport.next_; }
 
+std::size_t TransportList::size() const noexcept {
+  std::size_t count = 0;
+  for (const StreamTransport* each = first_; each != nullptr; each = after(*each)) {
+    ++count;
+  }
+  return count;
+}
+
 void TransportList::push(StreamTransport& transport) noexcept {
   transport.previous_ = nullptr;
   transport.next_ = first_;

@@ -8,6 +8,7 @@
 
 #include <weir/event_loop.hpp>
 
+#include <cstddef>
 #include <memory>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -25,6 +26,7 @@ class TransportList {
   StreamTransport* front() const noexcept { return first_; }
   static StreamTransport* after(const StreamTransport& transport) noexcept;
   bool empty() const noexcept { return first_ == nullptr; }
+  std::size_t size() const noexcept;  // counts them
   void push(StreamTransport& transport) noexcept;
   void erase(StreamTransport& transport) noexcept;
 

@@ -2,6 +2,7 @@
 #include <weir/net/server.hpp>
 
 #include "net/os_error.hpp"
+#include "net/scoped_timer.hpp"
 #include "net/server_state.hpp"
 #include "net/stream_transport.hpp"
 
@@ -56,6 +57,29 @@ Coro<void> serve_forever_on(Ref<Server> server, detail::ServerState& state) {
   std::rethrow_exception(std::move(ended));
 }
 
+// Completes with the end of the server or at the deadline, whichever comes first.
+Coro<void> wait_closed_until(detail::ServerState& state, TimePoint deadline) {
+  Future<void> over(*state.loop);
+  state.waiting_for_end.push_back(over);
+  const detail::ScopedTimer timer(*state.loop, deadline, [&over] {
+    if (!over.done()) {
+      over.set_result();
+    }
+  });
+  co_await over;
+}
+
+Coro<std::size_t> shutdown_on(Ref<Server> server, detail::ServerState& state, TimePoint deadline) {
+  server->close();
+  while (!state.is_over() && state.loop->time() < deadline) {
+    co_await wait_closed_until(state, deadline);
+  }
+  const std::size_t aborted = state.clients.size();
+  server->abort_clients();
+  co_await server->wait_closed();
+  co_return aborted;
+}
+
 Coro<void> aclose_on(Ref<Server> server) {
   server->close();
   co_await server->wait_closed();
@@ -84,6 +108,9 @@ Coro<void> Server::start_serving() { return start_serving_on(Ref<Server>(this), 
 Coro<void> Server::serve_forever() { return serve_forever_on(Ref<Server>(this), *state_); }
 void Server::close() noexcept { state_->close(); }
 Coro<void> Server::wait_closed() { return wait_closed_on(Ref<Server>(this), *state_); }
+Coro<std::size_t> Server::shutdown(TimePoint deadline) {
+  return shutdown_on(Ref<Server>(this), *state_, deadline);
+}
 Coro<void> Server::aclose() { return aclose_on(Ref<Server>(this)); }
 
 void Server::close_clients() noexcept { state_->for_each_client(&detail::StreamTransport::close); }

@@ -23,6 +23,16 @@ bool is_shortage(std::int64_t error) noexcept {
   return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
+// Another server may have replaced it meanwhile.
+void remove_own_file(const weir::Socket& socket, const FileIdentity& own) noexcept {
+  RawAddress address;
+  FileIdentity found;
+  if (Backend::Sockets::local_address(socket.native_handle(), address) == 0 &&
+      Backend::Sockets::socket_file(address, found) == 0 && found == own) {
+    Backend::Sockets::remove_file(address);
+  }
+}
+
 }  // namespace
 
 // --- Listener
@@ -50,7 +60,19 @@ void Listener::stop() noexcept {
   if (state != OpState::idle) {
     LoopAccess::backend(*server.loop).stop(static_cast<AcceptStream&>(*this));
   }
+  if (file) {
+    remove_own_file(socket, *file);
+  }
   socket.close();
+}
+
+void Listener::remember_file() noexcept {
+  RawAddress address;
+  FileIdentity found;
+  if (Backend::Sockets::local_address(socket.native_handle(), address) == 0 && address.path_size != 0 &&
+      address.path.front() != '\0' && Backend::Sockets::socket_file(address, found) == 0) {
+    file = found;
+  }
 }
 
 // The server is held: the factory or the protocol may drop the last reference to it.

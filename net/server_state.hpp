@@ -29,6 +29,8 @@ struct Listener : AcceptStream {
   // Listens and accepts. Throws std::system_error.
   void listen();
   void stop() noexcept;
+  // The file of a Unix socket, which stop() is to remove.
+  void remember_file() noexcept;
 
  private:
   static void accepted(AcceptStream& stream, native_socket native, const RawAddress& peer) noexcept;
@@ -40,6 +42,7 @@ struct Listener : AcceptStream {
   ServerState& server;
   weir::Socket socket;
   TimerHandle retry;  // while accepting pauses
+  std::optional<FileIdentity> file;
 };
 
 struct ServerState {

@@ -30,7 +30,7 @@ void store(void* out, T value) {
 // --- Making
 
 StreamTransport::StreamTransport(EventLoop& loop, Ref<BaseProtocol> protocol, const RawAddress& peer,
-                                 Context context, ServerState* server) noexcept
+                                 Context context, ServerState* server)
     : loop_(&loop), context_(std::move(context)), server_(server), peer_(peer) {
   on_data = &received;
   on_done = &reading_ended;
@@ -113,8 +113,8 @@ void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
 
 void StreamTransport::find_extra_info(std::string_view key, void* value) const {
   if (key == extra::peername::name) {
-    if (peer_.family != AddressFamily::unspecified) {
-      store(value, Address(peer_));
+    if (peer_.family() != AddressFamily::unspecified) {
+      store(value, Address(peer_.raw()));
     }
   } else if (key == extra::sockname::name) {
     RawAddress own;
@@ -130,7 +130,7 @@ void StreamTransport::find_extra_info(std::string_view key, void* value) const {
 }
 
 std::string StreamTransport::describe() const {
-  return "<Transport peername=" + Address(peer_).to_string() + (closing_ ? " closing>" : ">");
+  return "<Transport peername=" + Address(peer_.raw()).to_string() + (closing_ ? " closing>" : ">");
 }
 
 // --- Reading
@@ -140,7 +140,7 @@ void StreamTransport::start_reading() noexcept {
     return;
   }
   if (backend().start(static_cast<ReadStream&>(*this)) == Started::done) [[unlikely]] {
-    lose(std::make_exception_ptr(os_error(result, "recv", Address(peer_))));
+    lose(std::make_exception_ptr(os_error(result, "recv", Address(peer_.raw()))));
   }
 }
 
@@ -203,7 +203,7 @@ void StreamTransport::reading_ended(Op& op) noexcept {
   if (self.result == 0) {
     self.end_of_stream();
   } else {
-    self.lose(std::make_exception_ptr(os_error(self.result, "recv", Address(self.peer_))));
+    self.lose(std::make_exception_ptr(os_error(self.result, "recv", Address(self.peer_.raw()))));
   }
 }
 

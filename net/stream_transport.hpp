@@ -4,6 +4,7 @@
 #pragma once
 
 #include "net/net_state.hpp"
+#include "net/peer_address.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/context.hpp>
@@ -59,7 +60,7 @@ class StreamTransport final : public Transport, private ReadStream {
   friend class TransportList;
 
   StreamTransport(EventLoop& loop, Ref<BaseProtocol> protocol, const RawAddress& peer, Context context,
-                  ServerState* server) noexcept;
+                  ServerState* server);
   ~StreamTransport() override;
   void find_extra_info(std::string_view key, void* value) const override;
 
@@ -127,7 +128,7 @@ class StreamTransport final : public Transport, private ReadStream {
   ServerState* server_;  // whose connection it is, or null
   StreamTransport* previous_ = nullptr;
   StreamTransport* next_ = nullptr;
-  RawAddress peer_;
+  PeerAddress peer_;
   std::unique_ptr<WriteBufferLimits> limits_;  // null until somebody sets them
 };
 

@@ -166,7 +166,7 @@ void StreamTransport::check_still_connected() noexcept {
   }
   queue_->unseen_writes = 0;
   if (const std::int64_t error = Backend::Sockets::get_option(native_, SocketOption::error); error > 0) {
-    lose(std::make_exception_ptr(os_error(-error, "send", Address(peer_))));
+    lose(std::make_exception_ptr(os_error(-error, "send", Address(peer_.raw()))));
   }
 }
 
@@ -194,7 +194,7 @@ void StreamTransport::writing_failed(std::int64_t error) noexcept {
   if (queue_ != nullptr) {
     drop_queue();
   }
-  lose(std::make_exception_ptr(os_error(error, "send", Address(peer_))));
+  lose(std::make_exception_ptr(os_error(error, "send", Address(peer_.raw()))));
 }
 
 void StreamTransport::sent(Op& op) noexcept {
@@ -294,7 +294,7 @@ void StreamTransport::write_eof() {
 void StreamTransport::end_writing() noexcept {
   eof_sent_ = true;
   if (const std::int64_t result = backend().shutdown_write(handle); result < 0) {
-    lose(std::make_exception_ptr(os_error(result, "write_eof", Address(peer_))));
+    lose(std::make_exception_ptr(os_error(result, "write_eof", Address(peer_.raw()))));
   }
 }
 

@@ -30,6 +30,10 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "several servers share a port (SO_REUSEPORT)";
     case Capability::signals:
       return "SIGINT reaches the loop";
+    case Capability::unix_sockets:
+      return "sockets with the paths of files (AF_UNIX)";
+    case Capability::abstract_unix_sockets:
+      return "Unix sockets with names that are no files";
   }
   return "";
 }

@@ -17,10 +17,10 @@ struct SystemAddress {
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-// The length is 0 for a family that has no sockaddr here.
+// The length is 0 for a family that has no sockaddr here, and for a path that is too long for one.
 SystemAddress to_system(const RawAddress& address) noexcept;
 
-// The family is unspecified for anything but IPv4 and IPv6.
+// The family is unspecified for anything but IPv4, IPv6 and AF_UNIX.
 RawAddress from_system(const SystemAddress& address) noexcept;
 
 }  // namespace weir::inline WEIR_ABI::detail

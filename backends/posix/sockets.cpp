@@ -7,15 +7,20 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
+
+constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
 
 std::int64_t negated_errno() noexcept { return errno == EWOULDBLOCK ? -EAGAIN : -errno; }
 
@@ -39,6 +44,8 @@ int system_family(AddressFamily family) noexcept {
       return AF_INET;
     case AddressFamily::inet6:
       return AF_INET6;
+    case AddressFamily::unix_domain:
+      return AF_UNIX;
     case AddressFamily::unspecified:
       break;
   }
@@ -51,6 +58,8 @@ AddressFamily neutral_family(int family) noexcept {
       return AddressFamily::inet;
     case AF_INET6:
       return AddressFamily::inet6;
+    case AF_UNIX:
+      return AddressFamily::unix_domain;
     default:
       return AddressFamily::unspecified;
   }
@@ -120,6 +129,18 @@ std::int64_t int_option(native_socket native, int level, int name) noexcept {
   return ::getsockopt(native, level, name, &value, &length) < 0 ? -errno : value;
 }
 
+bool is_too_long(const RawAddress& address, const SystemAddress& system) noexcept {
+  return address.family == AddressFamily::unix_domain && system.length == 0;
+}
+
+// The path of an address, with the NUL behind it.
+struct SystemPath {
+  explicit SystemPath(const RawAddress& address) noexcept {
+    std::memcpy(text, address.path.data(), address.path_size);
+  }
+  char text[RawAddress::most_path + 1] = {};
+};
+
 using AddressCall = int (*)(int, sockaddr*, socklen_t*);
 
 std::int64_t address_of(native_socket native, RawAddress& out, AddressCall call) noexcept {
@@ -150,6 +171,18 @@ SystemAddress to_system(const RawAddress& address) noexcept {
     std::memcpy(&in.sin6_addr, address.ip.data(), sizeof in.sin6_addr);
     std::memcpy(&result.storage, &in, sizeof in);
     result.length = sizeof in;
+  } else if (address.family == AddressFamily::unix_domain) {
+    sockaddr_un un{};
+    un.sun_family = AF_UNIX;
+    const std::string_view path = address.path_view();
+    const bool is_file = !path.empty() && path.front() != '\0';
+    if (path.size() + (is_file ? 1 : 0) <= sizeof un.sun_path) {
+      std::memcpy(un.sun_path, path.data(), path.size());
+      std::memcpy(&result.storage, &un, sizeof un);
+      result.length = static_cast<socklen_t>(path_offset + path.size() + (is_file ? 1 : 0));
+    } else {
+      result.length = 0;
+    }
   } else {
     result.length = 0;
   }
@@ -171,6 +204,16 @@ RawAddress from_system(const SystemAddress& address) noexcept {
     result.port = ntohs(in.sin6_port);
     result.scope_id = in.sin6_scope_id;
     std::memcpy(result.ip.data(), &in.sin6_addr, sizeof in.sin6_addr);
+  } else if (address.length >= path_offset && address.storage.ss_family == AF_UNIX) {
+    sockaddr_un un{};
+    std::memcpy(&un, &address.storage, std::min<std::size_t>(address.length, sizeof un));
+    std::size_t size = std::min<std::size_t>(address.length, sizeof un) - path_offset;
+    if (size != 0 && un.sun_path[0] != '\0') {
+      size = ::strnlen(un.sun_path, size);
+    }
+    result.family = AddressFamily::unix_domain;
+    result.path_size = static_cast<std::uint8_t>(std::min(size, RawAddress::most_path));
+    std::memcpy(result.path.data(), un.sun_path, result.path_size);
   }
   return result;
 }
@@ -210,6 +253,9 @@ std::int64_t PosixSockets::close(native_socket native) noexcept {
 
 std::int64_t PosixSockets::bind(native_socket native, const RawAddress& address) noexcept {
   const SystemAddress to = to_system(address);
+  if (is_too_long(address, to)) {
+    return -ENAMETOOLONG;
+  }
   return ::bind(native, to.get(), to.length) < 0 ? -errno : 0;
 }
 
@@ -292,8 +338,24 @@ std::int64_t PosixSockets::family(native_socket native) noexcept {
   return static_cast<std::int64_t>(neutral_family(address.storage.ss_family));
 }
 
+std::int64_t PosixSockets::socket_file(const RawAddress& address, FileIdentity& out) noexcept {
+  struct stat status{};
+  if (::stat(SystemPath(address).text, &status) < 0) {
+    return -errno;
+  }
+  out = {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
+  return S_ISSOCK(status.st_mode) ? 0 : -ENOTSOCK;
+}
+
+std::int64_t PosixSockets::remove_file(const RawAddress& address) noexcept {
+  return ::unlink(SystemPath(address).text) < 0 ? -errno : 0;
+}
+
 std::int64_t PosixSockets::connect(native_socket native, const RawAddress& address) noexcept {
   const SystemAddress to = to_system(address);
+  if (is_too_long(address, to)) {
+    return -ENAMETOOLONG;
+  }
   if (::connect(native, to.get(), to.length) == 0) {
     return 0;
   }

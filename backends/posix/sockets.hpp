@@ -27,6 +27,8 @@ struct PosixSockets {
   static std::int64_t is_blocking(native_socket native) noexcept;
   static std::int64_t type(native_socket native) noexcept;
   static std::int64_t family(native_socket native) noexcept;
+  static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
+  static std::int64_t remove_file(const RawAddress& address) noexcept;
 
   // The part that the operations of readiness/ are made of; none of them waits.
   // 0, or -EINPROGRESS while the connection is being made.

@@ -61,7 +61,11 @@ struct BackendHandle {
   Watch* write_watch = nullptr;
   native_socket native = invalid_socket;
   std::uint32_t generation = 0;
-  std::uint32_t slot = 0;
+  std::uint32_t slot : 30 = 0;
+  std::uint32_t kind_known : 1 = 0;
+  // A read that stops short has taken everything: so it is with TCP. One from a Unix socket also stops behind
+  // a message that carries descriptors.
+  std::uint32_t drained_when_short : 1 = 0;
   // Answers of this handle in the ready queue. A closed socket keeps its number until there are none.
   std::uint16_t unanswered = 0;
   // Three small sets in one byte, so that an event is noted by one instruction.

@@ -133,17 +133,28 @@ class ReadinessBackend {
   // One attempt each: -EAGAIN when there was nothing to be had. They keep the hints. For a stream, a short
   // read means that it is drained and a short write that it is full (epoll(7)): no second call to be told
   // EAGAIN. Not when the end, an error or urgent data is still to be met, where a read stops short and no
-  // further event follows.
+  // further event follows, and not for what is no TCP socket.
   static std::int64_t receive(BackendHandle& handle, std::span<std::byte> into) noexcept {
     const std::int64_t result = Sockets::receive(handle.native, into);
     if (static_cast<std::uint64_t>(result - 1) < into.size() - 1) [[likely]] {
-      if (!handle.knows(is_ended)) [[likely]] {
+      if (!handle.knows(is_ended) && (handle.drained_when_short || is_drained_when_short(handle)))
+          [[likely]] {
         handle.unlearn(is_readable);
       }
     } else if (result == -EAGAIN) {
       handle.unlearn(is_readable | is_ended);
     }
     return result;
+  }
+  // Asks the system, once.
+  [[gnu::noinline]] static bool is_drained_when_short(BackendHandle& handle) noexcept {
+    if (!handle.kind_known) {
+      const std::int64_t family = Sockets::family(handle.native);
+      handle.kind_known = 1;
+      handle.drained_when_short = family == static_cast<std::int64_t>(AddressFamily::inet) ||
+                                  family == static_cast<std::int64_t>(AddressFamily::inet6);
+    }
+    return handle.drained_when_short;
   }
   static std::int64_t send(BackendHandle& handle, std::span<const ConstBuffer> buffers) noexcept {
     if (buffers.size() != 1) [[unlikely]] {

@@ -41,6 +41,8 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::ipv6:
     case Capability::reuse_port:
     case Capability::signals:
+    case Capability::unix_sockets:
+    case Capability::abstract_unix_sockets:
       return true;
     case Capability::native_descriptors:
     case Capability::real_clock:

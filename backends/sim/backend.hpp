@@ -42,6 +42,8 @@ class SimBackend {
     static std::int64_t is_blocking(native_socket native) noexcept;
     static std::int64_t type(native_socket native) noexcept;
     static std::int64_t family(native_socket native) noexcept;
+    static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
+    static std::int64_t remove_file(const RawAddress& address) noexcept;
   };
 
   BackendHandle* attach(native_socket native, BackendHandle** owner);

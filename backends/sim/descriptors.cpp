@@ -31,7 +31,9 @@ Socket& Network::make_socket(AddressFamily family, SocketType type) {
 }
 
 void Network::erase(Socket& socket) {
-  if (socket.is_bound()) {
+  if (socket.is_unix()) {
+    leave_name(socket);
+  } else if (socket.is_bound()) {
     unbind(socket);
   }
   sockets_.erase(socket.id);
@@ -97,8 +99,8 @@ std::int64_t Network::open_pair(native_socket (&pair)[2]) {
   if (is_short_of_descriptors() || numbers_taken_ + 2 > descriptor_limit_) {
     return -EMFILE;
   }
-  Socket& first = make_socket(AddressFamily::unspecified, SocketType::stream);
-  Socket& second = make_socket(AddressFamily::unspecified, SocketType::stream);
+  Socket& first = make_socket(AddressFamily::unix_domain, SocketType::stream);
+  Socket& second = make_socket(AddressFamily::unix_domain, SocketType::stream);
   pair[0] = static_cast<native_socket>(take_number(first));
   pair[1] = static_cast<native_socket>(take_number(second));
   first.state = second.state = SocketState::connected;
@@ -112,20 +114,19 @@ std::int64_t Network::set_option(Socket& socket, SocketOption option, int value)
   if (const int error = ask_call_hook(NetworkCall::set_option).error; error != 0) {
     return -error;
   }
-  const bool is_pair = socket.family == AddressFamily::unspecified;
   switch (option) {
     case SocketOption::error:
       return -ENOPROTOOPT;
     case SocketOption::ipv6_only:
       if (socket.family != AddressFamily::inet6) {
-        return is_pair ? -EOPNOTSUPP : -ENOPROTOOPT;
+        return socket.is_unix() ? -EOPNOTSUPP : -ENOPROTOOPT;
       }
       if (socket.is_bound()) {
         return -EINVAL;
       }
       break;
     case SocketOption::no_delay:
-      if (is_pair || socket.type != SocketType::stream) {
+      if (socket.is_unix() || socket.type != SocketType::stream) {
         return -EOPNOTSUPP;
       }
       break;
@@ -145,17 +146,16 @@ std::int64_t Network::get_option(Socket& socket, SocketOption option) {
   if (const int error = ask_call_hook(NetworkCall::get_option).error; error != 0) {
     return -error;
   }
-  const bool is_pair = socket.family == AddressFamily::unspecified;
   switch (option) {
     case SocketOption::error:
       return std::exchange(socket.error, 0);
     case SocketOption::ipv6_only:
       if (socket.family != AddressFamily::inet6) {
-        return is_pair ? -EOPNOTSUPP : -ENOPROTOOPT;
+        return socket.is_unix() ? -EOPNOTSUPP : -ENOPROTOOPT;
       }
       break;
     case SocketOption::no_delay:
-      if (is_pair || socket.type != SocketType::stream) {
+      if (socket.is_unix() || socket.type != SocketType::stream) {
         return -EOPNOTSUPP;
       }
       break;

@@ -100,8 +100,8 @@ void Network::heal(const Partition* partition) {
 // --- By chance -----------------------------------------------------------------------------------
 
 bool Network::survives_chance(const Event& event, Socket& receiver) {
-  if (receiver.family == AddressFamily::unspecified) {
-    return true;  // the ends of a pair are on one host
+  if (receiver.is_unix()) {
+    return true;  // both ends are on one host
   }
   const sim::Options& options = world_.options;
   Random& chance = world_.fault_chance;
@@ -129,7 +129,7 @@ bool Network::survives_chance(const Event& event, Socket& receiver) {
 // --- What cannot get through ---------------------------------------------------------------------
 
 bool Network::is_parted(const Socket& socket) const noexcept {
-  return socket.family != AddressFamily::unspecified &&
+  return !socket.is_unix() &&
          std::any_of(partitions_.begin(), partitions_.end(), [&](const Partition& partition) {
            return (covers(partition.one, socket.local) && covers(partition.other, socket.peer)) ||
                   (covers(partition.one, socket.peer) && covers(partition.other, socket.local));

@@ -1,5 +1,5 @@
-// Handshakes, bytes, ends and resets of the simulated TCP. Addresses and ports: ports.cpp; descriptors and
-// options: descriptors.cpp.
+// Handshakes, bytes, ends and resets of the simulated TCP. Addresses and ports: ports.cpp, unix_names.cpp;
+// descriptors and options: descriptors.cpp.
 #include "backends/sim/network.hpp"
 
 #include "backends/sim/call_hook.hpp"
@@ -55,6 +55,9 @@ std::int64_t Network::connect(Socket& socket, const RawAddress& address, bool at
       return -EALREADY;
     default:
       return -EISCONN;
+  }
+  if (socket.is_unix()) {
+    return connect_to_name(socket, address);
   }
   RawAddress to = address;
   if (const int error = take_address(socket, to); error != 0) {
@@ -124,7 +127,9 @@ Socket& Network::make_server_side(Socket& listener, Socket& client) {
   server.options = listener.options;
   server.options[static_cast<std::size_t>(SocketOption::linger_abort)] = 0;
   server.listener_id = listener.id;
-  bound_[server.local.port].push_back(&server);
+  if (!server.is_unix()) {
+    bound_[server.local.port].push_back(&server);
+  }
   listener.half_open.push_back(server.id);
   return server;
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -52,6 +53,8 @@ class Network {
   std::int64_t shutdown(Socket& socket, ShutdownHow how);
   std::int64_t set_option(Socket& socket, SocketOption option, int value);
   std::int64_t get_option(Socket& socket, SocketOption option);
+  std::int64_t socket_file(const RawAddress& address, FileIdentity& out) const noexcept;
+  std::int64_t remove_file(const RawAddress& address) noexcept;
   // As the owner of the socket sees an address of it.
   static RawAddress shown(const Socket& socket, const RawAddress& address) noexcept;
 
@@ -136,6 +139,11 @@ class Network {
   Socket* find_listener(const RawAddress& address);
   void unbind(Socket& socket) noexcept;
 
+  // Names; in unix_names.cpp.
+  std::int64_t bind_to_name(Socket& socket, const RawAddress& address);
+  std::int64_t connect_to_name(Socket& socket, const RawAddress& address);
+  void leave_name(const Socket& socket) noexcept;
+
   std::size_t room(const Socket& socket) const noexcept;
 
   World& world_;
@@ -149,6 +157,13 @@ class Network {
   Ports bound_;
   Ports listening_;
   std::uint16_t next_port_;
+  // Names of Unix sockets. Those that are files stay when their socket is gone.
+  struct Name {
+    std::uint64_t socket_id;
+    std::uint64_t file;  // never used twice
+  };
+  std::map<std::string, Name, std::less<>> names_;
+  std::uint64_t last_file_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t last_sequence_ = 0;
   bool can_be_stopped_ = false;  // something was parted, cut or clogged at least once

@@ -77,9 +77,6 @@ Reach reach(const RawAddress& address) noexcept {
 }
 
 int take_address(const Socket& socket, RawAddress& address) noexcept {
-  if (socket.family == AddressFamily::unspecified) {
-    return EOPNOTSUPP;
-  }
   if (address.family != socket.family) {
     return socket.family == AddressFamily::inet6 && address.family == AddressFamily::inet ? EINVAL
                                                                                           : EAFNOSUPPORT;
@@ -158,6 +155,9 @@ std::int64_t Network::bind(Socket& socket, const RawAddress& address) {
   if (const int error = ask_call_hook(NetworkCall::bind).error; error != 0) {
     return -error;
   }
+  if (socket.is_unix()) {
+    return bind_to_name(socket, address);
+  }
   RawAddress wanted = address;
   if (const int error = take_address(socket, wanted); error != 0) {
     return error == ENETUNREACH ? -EINVAL : -error;
@@ -178,7 +178,7 @@ std::int64_t Network::listen(Socket& socket, int backlog) {
     return -error;
   }
   constexpr std::size_t most = 4096;
-  if (socket.type != SocketType::stream || socket.family == AddressFamily::unspecified) {
+  if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
   }
   const std::size_t wanted = backlog < 0 ? most : std::min(static_cast<std::size_t>(backlog), most);
@@ -189,7 +189,11 @@ std::int64_t Network::listen(Socket& socket, int backlog) {
   if (socket.state != SocketState::fresh) {
     return -EINVAL;
   }
-  if (!socket.is_bound()) {
+  if (socket.is_unix()) {
+    if (!socket.is_bound()) {
+      return -EINVAL;
+    }
+  } else if (!socket.is_bound()) {
     RawAddress any;
     any.family = socket.family;
     if (const std::int64_t result = bind_to(socket, any, 0); result != 0) {
@@ -201,7 +205,9 @@ std::int64_t Network::listen(Socket& socket, int backlog) {
   }
   socket.state = SocketState::listening;
   socket.backlog = wanted;
-  listening_[socket.local.port].push_back(&socket);
+  if (!socket.is_unix()) {
+    listening_[socket.local.port].push_back(&socket);
+  }
   world_.record(TraceKind::listen, socket.id, 0, static_cast<std::int64_t>(wanted));
   changed(socket);
   return 0;

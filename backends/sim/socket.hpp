@@ -1,5 +1,5 @@
-// One TCP socket of the simulated network, and the bytes on their way to it. Plain state; network.cpp moves
-// it.
+// One stream socket of the simulated network, and the bytes on their way to it. Plain state; network.cpp
+// moves it.
 #pragma once
 
 #include "backends/backend.hpp"
@@ -57,9 +57,9 @@ enum class SocketState : std::uint8_t {
 };
 
 struct Socket {
-  std::uint64_t id = 0;                               // never used twice in a world
-  native_socket number = invalid_socket;              // invalid until accepted
-  AddressFamily family = AddressFamily::unspecified;  // unspecified: one of a pair
+  std::uint64_t id = 0;                   // never used twice in a world
+  native_socket number = invalid_socket;  // invalid until accepted
+  AddressFamily family = AddressFamily::unspecified;
   SocketType type = SocketType::stream;
   SocketState state = SocketState::fresh;
   bool write_shut = false;
@@ -88,7 +88,8 @@ struct Socket {
   std::vector<BackendHandle*> handles;  // to be told when this changes
 
   int option(SocketOption which) const noexcept { return options[static_cast<std::size_t>(which)]; }
-  bool is_bound() const noexcept { return local.port != 0; }
+  bool is_unix() const noexcept { return family == AddressFamily::unix_domain; }
+  bool is_bound() const noexcept { return local.port != 0 || local.path_size != 0; }
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -110,4 +110,12 @@ std::int64_t SimBackend::Sockets::family(native_socket native) noexcept {
   return with_socket(native, [](Network&, Socket& socket) { return static_cast<int>(socket.family); });
 }
 
+std::int64_t SimBackend::Sockets::socket_file(const RawAddress& address, FileIdentity& out) noexcept {
+  return with_world([&](Network& network) { return network.socket_file(address, out); });
+}
+
+std::int64_t SimBackend::Sockets::remove_file(const RawAddress& address) noexcept {
+  return with_world([&](Network& network) { return network.remove_file(address); });
+}
+
 }  // namespace weir::inline WEIR_ABI::detail

@@ -364,3 +364,66 @@ WEIR_TEST("DBG-008 dropping the last reference to a serving server is reported, 
   closed->close();
   closed.reset();
 }
+
+WEIR_TEST("LESSON-015 shutdown lets clients finish, and aborts those that do not by the deadline") {
+  Made made;
+  auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
+  const Address address = address_of(server);
+  // Real sockets are descriptors, of which a process has few.
+  const std::size_t idle = has("real_network") ? 200 : 1'000;
+  constexpr std::size_t stuck = 10;
+  std::vector<Socket> clients;
+  for (std::size_t i = 0; i != idle + stuck; ++i) {
+    clients.push_back(co_await connect_to(loop, address));
+  }
+  co_await until([&] { return made.all.size() == idle + stuck; });
+  for (std::size_t i = 0; i != stuck; ++i) {
+    clog(*made.all[i]->transport);  // what its client never reads
+    made.all[i]->transport->close();
+  }
+  const TimePoint begun = loop.time();
+  auto shutting_down = loop.create_task(server->shutdown(begun + 300ms));
+  co_await settle(loop);
+  CHECK(server->sockets().empty());
+  CHECK_FALSE(shutting_down.done());
+  constexpr std::size_t finishing = 50;
+  for (std::size_t i = 0; i != finishing; ++i) {
+    made.all[stuck + i]->transport->close();
+  }
+  CHECK(co_await shutting_down == idle + stuck - finishing);
+  CHECK(loop.time() >= begun + 300ms);
+  CHECK((has("real_clock") || loop.time() < begun + 310ms));
+  CHECK(made.lost() == static_cast<int>(idle + stuck));
+}
+
+WEIR_TEST("LESSON-015 shutdown returns with the last client, and at once when there is none") {
+  Made made;
+  auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
+  Socket client = co_await connect_to(loop, address_of(server));
+  co_await until([&] { return made.all.size() == 1; });
+  auto shutting_down = loop.create_task(server->shutdown(TimePoint::max()));
+  auto another = loop.create_task(server->shutdown(loop.time() + 1h));
+  co_await settle(loop);
+  CHECK_FALSE(shutting_down.done());
+  client.close();
+  CHECK(co_await shutting_down == 0);
+  CHECK(co_await another == 0);
+  CHECK(made.all[0]->error == nullptr);
+  CHECK(co_await server->shutdown(loop.time() - 1h) == 0);
+}
+
+WEIR_TEST("LESSON-015 a cancelled shutdown leaves the connections alone") {
+  Made made;
+  auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
+  Socket client = co_await connect_to(loop, address_of(server));
+  co_await until([&] { return made.all.size() == 1; });
+  auto shutting_down = loop.create_task(server->shutdown(loop.time() + 1h));
+  co_await settle(loop);
+  shutting_down.cancel();
+  co_await until([&] { return shutting_down.done(); });
+  CHECK(shutting_down.cancelled());
+  CHECK(server->sockets().empty());
+  CHECK(made.lost() == 0);
+  CHECK(co_await server->shutdown(loop.time()) == 1);
+  CHECK(made.lost() == 1);
+}

@@ -1,7 +1,11 @@
 """weir echo, driven by plain sockets: with each API, everything comes back, in order, and nothing else."""
 
+import contextlib
+import os
+import pathlib
 import select
 import socket
+import tempfile
 import time
 import unittest
 
@@ -125,6 +129,31 @@ class Echo(unittest.TestCase):
                     data = noise(1000)
                     self.assertEqual(exchange(connection, data), data)
                 self.assertEqual(server.end(), (0, '', ''))
+
+    def test_unix_sockets_by_path_and_by_name(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, 'echo')
+            for api in APIS:
+                # What a dead server left is replaced.
+                with contextlib.closing(socket.socket(socket.AF_UNIX)) as dead:
+                    dead.bind(str(path))
+                with self.subTest(api), Server('echo', f'unix://{path}', f'unix://@{path}', '--api', api, listens=2) as server:
+                    self.assertEqual(server.lines, [f'unix://{path}', f'unix://@{path}'])
+                    for which in (0, 1):
+                        with server.connect(which) as connection:
+                            data = noise(1 << 20)
+                            self.assertTrue(exchange(connection, data) == data)
+                    server.interrupt()
+                    self.assertEqual(server.end(), (130, '', ''))
+                    self.assertFalse(path.exists())
+
+    def test_the_path_of_a_file_is_left_alone(self):
+        with tempfile.NamedTemporaryFile() as file:
+            for api in APIS:
+                status, out, err = run('echo', f'unix://{file.name}', '--api', api)
+                self.assertEqual((status, out), (1, ''))
+                self.assertRegex(err, rf'^weir echo: [^\n]*{file.name}[^\n]*[Aa]ddress already in use\n$')
+                self.assertTrue(os.path.exists(file.name))
 
     def test_it_listens_on_each_address_and_prints_them_in_order(self):
         for api in APIS:

@@ -43,6 +43,11 @@ bool is_numeric_host(int family, std::string host) {
 // The same syntax, read from its end: the last colon begins the port. Slow, and with the system's own reader
 // of hosts.
 bool is_endpoint(std::string_view text) {
+  const std::string_view unix_scheme = "unix://";
+  if (text.starts_with(unix_scheme)) {
+    const std::string_view path = text.substr(unix_scheme.size());
+    return !path.empty() && path != "@" && path.size() <= 107 && path.find('\0') == std::string_view::npos;
+  }
   const std::string_view scheme = "tcp://";
   const std::size_t colon = text.rfind(':');
   if (!text.starts_with(scheme) || colon < scheme.size() || colon == std::string_view::npos ||
@@ -76,7 +81,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const std::optional<Endpoint> listen = read(text, PortZero::allowed);
   const std::optional<Endpoint> target = read(text, PortZero::refused);
-  require(target.has_value() == (listen && listen->port != 0), "port 0 is the only difference", text);
+  require(target.has_value() == (listen && (listen->is_unix() || listen->port != 0)),
+          "port 0 is the only difference", text);
   if (!listen) {
     // A scope that this machine has no interface for is an error that only it can know.
     require(!is_endpoint(text) || text.find('%') != std::string_view::npos, "refused", text);

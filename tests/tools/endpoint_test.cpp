@@ -24,19 +24,34 @@ TEST_CASE("port 0 is for servers") {
                        "port 0 is no place to connect to", std::invalid_argument);
 }
 
+TEST_CASE("a Unix socket has a path or an abstract name") {
+  const Endpoint file = parse_endpoint("unix:///run/weir:80", PortZero::refused);
+  CHECK(file.is_unix());
+  CHECK(file.path == "/run/weir:80");
+  CHECK(parse_endpoint("unix://relative", PortZero::allowed).path == "relative");
+  CHECK(parse_endpoint("unix://@weir", PortZero::refused).path == std::string("\0weir", 5));
+  CHECK_FALSE(parse_endpoint("tcp://127.0.0.1:8888", PortZero::refused).is_unix());
+  const std::string longest = "unix:///" + std::string(106, 'x');
+  CHECK(to_text(parse_endpoint(longest, PortZero::refused)) == longest);
+  CHECK_THROWS_AS(parse_endpoint(longest + 'x', PortZero::refused), std::invalid_argument);
+}
+
 TEST_CASE("what is not an address is refused with what is wrong about it") {
   struct Case {
     const char* text;
     const char* complaint;  // a part of it
   };
   const Case cases[] = {
-      {"", "begin with tcp://"},
+      {"", "begin with tcp:// or unix://"},
       {"127.0.0.1:80", "begin with tcp://"},
       {"tcp:/127.0.0.1:80", "begin with tcp://"},
       {"://127.0.0.1:80", "the scheme ''"},
       {"TCP://127.0.0.1:80", "the scheme 'TCP'"},
       {" tcp://127.0.0.1:80", "the scheme ' tcp'"},
       {"udp://127.0.0.1:80", "the scheme 'udp'"},
+      {"unix://", "the path is missing"},
+      {"unix://@", "the path is missing"},
+      {"unix:/run/weir", "begin with tcp:// or unix://"},
       {"tcp://", "the host is missing"},
       {"tcp://:80", "the host is missing"},
       {"tcp://[]:80", "the host is missing"},
@@ -81,7 +96,8 @@ TEST_CASE("what is not an address is refused with what is wrong about it") {
 }
 
 TEST_CASE("an address is printed as it is read") {
-  for (const char* text : {"tcp://127.0.0.1:8888", "tcp://[::1]:1", "tcp://[::]:65535"}) {
+  for (const char* text :
+       {"tcp://127.0.0.1:8888", "tcp://[::1]:1", "tcp://[::]:65535", "unix:///run/weir", "unix://@weir"}) {
     CHECK(program::to_text(parse_endpoint(text, PortZero::refused)) == text);
   }
 }

@@ -60,10 +60,19 @@ class Mutator {
 };
 
 const std::vector<std::string> Mutator::seeds = {
-    "tcp://127.0.0.1:8888", "tcp://0.0.0.0:0",     "tcp://[::1]:80",           "tcp://[fe80::1%1]:65535",
-    "tcp://[::]:1",         "tcp://1.2.3.4:65536", "tcp://[::ffff:1.2.3.4]:5", "",
+    "unix:///run/weir",
+    "unix://@weir",
+    "tcp://127.0.0.1:8888",
+    "tcp://0.0.0.0:0",
+    "tcp://[::1]:80",
+    "tcp://[fe80::1%1]:65535",
+    "tcp://[::]:1",
+    "tcp://1.2.3.4:65536",
+    "tcp://[::ffff:1.2.3.4]:5",
+    "",
 };
 const std::vector<std::string> Mutator::pieces = {
+    "unix://",
     "tcp://",
     "[",
     "]",

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -37,6 +38,16 @@ class Ping(unittest.TestCase):
                     self.assertLess(0, least)
                     self.assertTrue(least <= median <= p99 <= most and least <= mean <= most, lines[1])
                     self.assertRegex(lines[2], r'^rate: \d+ round trips/s, \d+\.\d MiB/s each way$')
+
+    def test_a_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with Server('echo', f'unix://{folder}/echo') as echo:
+                status, out, err = run('ping', echo.target, '--count', 100, '--connections', 5)
+                self.assertEqual((status, err), (0, ''))
+                self.assertIn(f'100 round trips of 64 bytes to unix://{folder}/echo on 5 connections', out)
+            status, out, err = run('ping', f'unix://{folder}/nobody')
+            self.assertEqual((status, out), (1, ''))
+            self.assertRegex(err, rf'^weir ping: [^\n]*{folder}/nobody: No such file or directory\n$')
 
     def test_nobody_listens(self):
         with socket.create_server(('127.0.0.1', 0)) as gone:

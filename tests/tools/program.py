@@ -58,11 +58,20 @@ class Server:
         return self.lines[0]
 
     def address(self, which=0):
+        """As Python's sockets take it."""
+        if path := re.fullmatch('unix://(.+)', self.lines[which]):
+            return re.sub('^@', '\0', path.group(1))
         host, port = re.fullmatch(r'tcp://\[?([^\]]+?)\]?:(\d+)', self.lines[which]).groups()
         return host, int(port)
 
     def connect(self, which=0):
-        connection = socket.create_connection(self.address(which), timeout=LIMIT)
+        address = self.address(which)
+        if isinstance(address, str):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(LIMIT)
+            connection.connect(address)
+            return connection
+        connection = socket.create_connection(address, timeout=LIMIT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 

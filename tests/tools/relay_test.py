@@ -32,6 +32,14 @@ class Relay(unittest.TestCase):
             relay.interrupt()
             self.assertEqual(relay.end(), (130, '', ''))
 
+    def test_between_tcp_and_unix_sockets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with Server('echo', f'unix://{folder}/echo') as echo, \
+                    Server('relay', LISTEN, echo.target) as to_unix, \
+                    Server('relay', f'unix://@{folder}/relay', to_unix.target) as from_unix, from_unix.connect() as connection:
+                data = noise(1 << 20)
+                self.assertTrue(exchange(connection, data) == data)
+
     def test_many_connections(self):
         with Server('echo', LISTEN) as echo, Server('relay', LISTEN, echo.target) as relay:
             connections = [relay.connect() for _ in range(100)]

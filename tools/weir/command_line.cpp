@@ -22,11 +22,12 @@ namespace {
 
 constexpr std::array<std::string_view, 5> verb_names{"echo", "discard", "relay", "ping", "info"};
 
-constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888";
+constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888 or unix:///run/echo";
 constexpr const char* server_footer =
     "Addresses are numeric: tcp://127.0.0.1:8888 or tcp://[::1]:8888; tcp://0.0.0.0:8888 and\n"
-    "tcp://[::]:8888 are all interfaces. Port 0 takes a free one. Each bound address is printed\n"
-    "as one line on stdout.\n"
+    "tcp://[::]:8888 are all interfaces. Port 0 takes a free one. unix://PATH is a Unix socket,\n"
+    "unix://@NAME one of Linux's abstract names. Each bound address is printed as one line on\n"
+    "stdout.\n"
     "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
     "cannot be had; 2: the command line is wrong.";
 
@@ -112,7 +113,7 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
 
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
-  add_target(ping, texts, "The server, such as tcp://127.0.0.1:8888 or tcp://[::1]:8888");
+  add_target(ping, texts, "The server, such as tcp://127.0.0.1:8888, tcp://[::1]:8888 or unix:///run/echo");
   ping.add_option("--count", line.ping.count, "How many round trips, in all")
       ->type_name("N")
       ->capture_default_str()

@@ -10,8 +10,10 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -28,10 +30,12 @@ using weir::Socket;
 constexpr std::size_t first_buffer = 2 * 1024;
 constexpr std::size_t largest_buffer = 256 * 1024;
 
-Coro<void> echo_connection(EventLoop& loop, Socket socket) {
+Coro<void> echo_connection(EventLoop& loop, Socket socket, bool is_tcp) {
   weir::Bytes buffer(first_buffer);
   try {
-    socket.set_no_delay();
+    if (is_tcp) {
+      socket.set_no_delay();
+    }
     while (const std::size_t count = co_await loop.sock_recv_into(socket, buffer.span())) {
       const std::span<const std::byte> data = buffer.span().first(count);
       co_await loop.sock_sendall(socket, data);
@@ -67,10 +71,12 @@ Coro<void> accept_connections(EventLoop& loop, Socket listener, std::shared_ptr<
                               std::size_t self) {
   for (;;) {
     Socket connection;
+    bool is_tcp = true;
     std::error_code error;
     try {
       std::pair<Socket, weir::Address> accepted = co_await loop.sock_accept(listener);
       connection = std::move(accepted.first);
+      is_tcp = accepted.second.family() != weir::AddressFamily::unix_domain;
     } catch (const std::system_error& failure) {
       error = failure.code();
     }
@@ -82,19 +88,41 @@ Coro<void> accept_connections(EventLoop& loop, Socket listener, std::shared_ptr<
     } else if (shared->once) {
       cancel_others(*shared, self);
       listener.close();
-      co_await echo_connection(loop, std::move(connection));
+      co_await echo_connection(loop, std::move(connection), is_tcp);
       shared->done.set_result();
       co_return;
     } else {
-      loop.create_task(echo_connection(loop, std::move(connection)));
+      loop.create_task(echo_connection(loop, std::move(connection), is_tcp));
     }
   }
 }
 
+// The file of our Unix socket, which goes with us.
+class SocketFile {
+ public:
+  explicit SocketFile(std::string path) : path_(std::move(path)) {}
+  SocketFile(SocketFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  SocketFile& operator=(SocketFile&&) = delete;
+  ~SocketFile() {
+    std::error_code error;
+    if (!path_.empty()) {
+      std::filesystem::remove(path_, error);
+    }
+  }
+
+ private:
+  std::string path_;
+};
+
 Socket listen_on(const Endpoint& endpoint) {
-  const weir::Address address = weir::Address::inet(endpoint.host, endpoint.port);
+  const weir::Address address = to_address(endpoint);
   Socket listener = Socket::open(address.family());
-  listener.set_reuse_address();
+  std::error_code error;
+  if (!endpoint.is_unix()) {
+    listener.set_reuse_address();
+  } else if (std::filesystem::is_socket(endpoint.path, error)) {
+    std::filesystem::remove(endpoint.path, error);  // a dead server left it
+  }
   if (address.family() == weir::AddressFamily::inet6) {
     listener.set_ipv6_only();
   }
@@ -109,8 +137,12 @@ Socket listen_on(const Endpoint& endpoint) {
 Coro<void> echo_by_coroutines(EventLoop& loop, const Serving& serving) {
   loop.set_busy_poll(serving.busy_poll);
   std::vector<Socket> listeners;
+  std::vector<SocketFile> files;
   for (const Endpoint& endpoint : serving.listen) {
     listeners.push_back(listen_on(endpoint));
+    if (endpoint.is_unix() && endpoint.path.front() != '\0') {
+      files.emplace_back(endpoint.path);
+    }
   }
   const auto shared = std::make_shared<Acceptors>(loop, serving.once);
   for (Socket& listener : listeners) {

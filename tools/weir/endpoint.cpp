@@ -2,13 +2,17 @@
 // its author an evening.
 #include "tools/weir/endpoint.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace program {
 
 namespace {
+
+constexpr std::size_t longest_path = 107;  // that weir::Address::unix_path takes
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument(why); }
 
@@ -28,18 +32,22 @@ std::uint16_t parse_port(std::string_view digits, PortZero port_zero) {
   return static_cast<std::uint16_t>(port);
 }
 
-}  // namespace
+Endpoint parse_unix(std::string_view path) {
+  if (path.empty() || path == "@") {
+    refuse("the path is missing; write unix:///run/NAME, or unix://@NAME for an abstract name");
+  }
+  std::string name(path);
+  if (path.front() == '@') {
+    name.front() = '\0';
+  }
+  // An abstract name may have a NUL anywhere, but a command line has none.
+  if (path.find('\0') != std::string_view::npos || name.size() > longest_path) {
+    refuse("the path is longer than " + std::to_string(longest_path) + " bytes or has a NUL in it");
+  }
+  return {.path = std::move(name)};
+}
 
-Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
-  constexpr std::string_view separator = "://";
-  const std::size_t scheme_end = text.find(separator);
-  if (scheme_end == std::string_view::npos) {
-    refuse("it must begin with tcp://");
-  }
-  if (const std::string_view scheme = text.substr(0, scheme_end); scheme != "tcp") {
-    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp");
-  }
-  const std::string_view rest = text.substr(scheme_end + separator.size());
+Endpoint parse_tcp(std::string_view rest, PortZero port_zero) {
   const bool bracketed = rest.starts_with('[');
   const std::size_t host_end = bracketed ? rest.find(']') : rest.rfind(':');
   if (bracketed && host_end == std::string_view::npos) {
@@ -65,13 +73,42 @@ Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
     refuse("'" + std::string(after) + "' after the bracket; write tcp://[::1]:PORT");
   }
   after.remove_prefix(after.empty() ? 0 : 1);
-  return {std::string(host), parse_port(after, port_zero)};
+  return {.host = std::string(host), .port = parse_port(after, port_zero)};
 }
 
-std::string to_text(const weir::Address& address) { return "tcp://" + address.to_string(); }
+}  // namespace
 
-std::string to_text(const Endpoint& endpoint) {
-  return to_text(weir::Address::inet(endpoint.host, endpoint.port));
+Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
+  constexpr std::string_view separator = "://";
+  const std::size_t scheme_end = text.find(separator);
+  if (scheme_end == std::string_view::npos) {
+    refuse("it must begin with tcp:// or unix://");
+  }
+  const std::string_view scheme = text.substr(0, scheme_end);
+  const std::string_view rest = text.substr(scheme_end + separator.size());
+  if (scheme == "unix") {
+    return parse_unix(rest);
+  }
+  if (scheme != "tcp") {
+    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp or unix");
+  }
+  return parse_tcp(rest, port_zero);
 }
+
+std::string to_text(const weir::Address& address) {
+  if (address.family() != weir::AddressFamily::unix_domain) {
+    return "tcp://" + address.to_string();
+  }
+  std::string path = address.path();
+  std::replace(path.begin(), path.end(), '\0', '@');
+  return "unix://" + path;
+}
+
+weir::Address to_address(const Endpoint& endpoint) {
+  return endpoint.is_unix() ? weir::Address::unix_path(endpoint.path)
+                            : weir::Address::inet(endpoint.host, endpoint.port);
+}
+
+std::string to_text(const Endpoint& endpoint) { return to_text(to_address(endpoint)); }
 
 }  // namespace program

@@ -1,4 +1,5 @@
 // `weir ping`: round trips, measured and verified byte by byte.
+#include "tools/weir/connecting.hpp"
 #include "tools/weir/duration_text.hpp"
 #include "tools/weir/error_text.hpp"
 #include "tools/weir/latency.hpp"
@@ -7,7 +8,6 @@
 
 #include <weir/bytes.hpp>
 #include <weir/exceptions.hpp>
-#include <weir/net/connect.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/policy.hpp>
@@ -177,13 +177,9 @@ void Pinger::connection_lost(std::exception_ptr error) {
 }
 
 weir::Coro<Ref<Pinger>> connect_pinger(std::shared_ptr<Pinging> pinging, std::size_t number) {
-  weir::ConnectionOptions options;
-  options.host = pinging->plan.target.host;
-  options.port = pinging->plan.target.port;
-  options.timeout = pinging->plan.timeout;
   const auto factory = [&pinging, number] { return weir::make_ref<Pinger>(pinging, number); };
-  auto connection = co_await pinging->loop.create_connection(factory, options);
-  co_return std::move(connection.second);
+  const Endpoint target = pinging->plan.target;
+  co_return co_await connect(pinging->loop, factory, target, pinging->plan.timeout);
 }
 
 // Connects all of them before the first round trip, so that connecting disturbs no measurement.

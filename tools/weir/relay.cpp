@@ -1,9 +1,9 @@
 // `weir relay`: a TCP proxy. A connection of it is two legs, the client's and the target's; each writes into
 // the other and reads no faster than the other can write.
+#include "tools/weir/connecting.hpp"
 #include "tools/weir/error_text.hpp"
 #include "tools/weir/verbs.hpp"
 
-#include <weir/net/connect.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/policy.hpp>
@@ -88,13 +88,10 @@ void Relay::stop() {
 }
 
 weir::Coro<void> connect_target(weir::EventLoop& loop, RelayPtr relay, Ref<Leg> client) {
-  weir::ConnectionOptions options;
-  options.host = relay->target.host;
-  options.port = relay->target.port;
-  options.timeout = connect_timeout;
   const auto factory = [&relay, &client] { return weir::make_ref<Leg>(relay, client); };
   try {
-    co_await loop.create_connection(factory, options);
+    const Endpoint target = relay->target;
+    co_await connect(loop, factory, target, connect_timeout);
   } catch (const std::exception&) {
     client->fail(std::current_exception());
   }

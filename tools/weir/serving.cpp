@@ -2,6 +2,7 @@
 #include "tools/weir/serving.hpp"
 
 #include <weir/net/socket.hpp>
+#include <weir/net/unix.hpp>
 #include <weir/tasks.hpp>
 
 #include <cstdio>
@@ -35,6 +36,12 @@ weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, Pr
     return factory();
   };
   for (const Endpoint& endpoint : serving.listen) {
+    if (endpoint.is_unix()) {
+      weir::UnixServerOptions options;
+      options.path = endpoint.path;
+      servers.all.push_back(co_await loop.create_unix_server(make_protocol, options));
+      continue;
+    }
     weir::ServerOptions options;
     options.host = endpoint.host;
     options.port = endpoint.port;

@@ -25,6 +25,7 @@
 #include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/transport.hpp>
+#include <weir/net/unix.hpp>
 #include <weir/policy.hpp>
 #include <weir/ref.hpp>
 #include <weir/remote.hpp>

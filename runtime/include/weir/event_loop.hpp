@@ -37,6 +37,8 @@ namespace weir::inline WEIR_ABI {
 
 struct ConnectionOptions;
 struct ServerOptions;
+struct UnixConnectionOptions;
+struct UnixServerOptions;
 struct AcceptedSocketOptions;
 
 namespace detail {
@@ -236,6 +238,12 @@ class WEIR_API EventLoop {
   // <weir/net/server.hpp>: create_server.
   template <class F>
   Coro<Ref<Server>> create_server(F&& factory, ServerOptions options);
+  // <weir/net/unix.hpp>: create_unix_connection, create_unix_server.
+  template <class F>
+  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> create_unix_connection(
+      F&& factory, UnixConnectionOptions options);
+  template <class F>
+  Coro<Ref<Server>> create_unix_server(F&& factory, UnixServerOptions options);
 
   // --- Sockets (defined in net/, documented in <weir/net/sock_ops.hpp>)
 

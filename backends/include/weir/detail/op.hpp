@@ -113,6 +113,12 @@ enum class SocketOption : std::uint8_t {
   broadcast,
   linger_abort,
 };
+// Tells one file from another, also from a later one of the same name.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t number = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
 enum class ShutdownHow : std::uint8_t { read, write, both };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace weir::inline WEIR_ABI {
 
@@ -19,20 +20,28 @@ using native_socket = int;
 inline constexpr native_socket invalid_socket = -1;
 #endif
 
-// AF_UNSPEC, AF_INET, AF_INET6.
-enum class AddressFamily : std::uint16_t { unspecified, inet, inet6 };
+// AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX. (The last has a longer name because compilers that are not asked for
+// strict C++ define `unix`.)
+enum class AddressFamily : std::uint16_t { unspecified, inet, inet6, unix_domain };
 
 // SOCK_STREAM, SOCK_DGRAM.
 enum class SocketType : std::uint8_t { stream, datagram };
 
 namespace detail {
 
-// An IP address in network byte order (the first 4 bytes for inet) with a port in host byte order.
+// An IP address in network byte order (the first 4 bytes for inet) with a port in host byte order, or a path.
 struct RawAddress {
+  static constexpr std::size_t most_path = 108;  // Linux's sun_path; some systems have less
+
+  std::string_view path_view() const noexcept { return {path.data(), path_size}; }
+
   AddressFamily family = AddressFamily::unspecified;
   std::uint16_t port = 0;
   std::uint32_t scope_id = 0;
   std::array<std::uint8_t, 16> ip{};
+  // For unix_domain: a path without its NUL, or an abstract name, which begins with NUL; empty when unnamed.
+  std::uint8_t path_size = 0;
+  std::array<char, most_path> path{};
 
   friend bool operator==(const RawAddress&, const RawAddress&) = default;
 };

@@ -1,4 +1,5 @@
-// Address: an IP address with a port. A value; it knows no names, which getaddrinfo turns into addresses.
+// Address: an IP address with a port, or the path of a Unix socket. A value; it knows no names of hosts,
+// which getaddrinfo turns into addresses.
 #pragma once
 
 #include <weir/config.hpp>
@@ -13,7 +14,7 @@
 
 namespace weir::inline WEIR_ABI {
 
-// An IPv4 or IPv6 address and a port, or nothing (family unspecified) when default-made. Any thread.
+// An IPv4 or IPv6 address and a port, a path, or nothing (family unspecified) when default-made. Any thread.
 class WEIR_API Address {
  public:
   Address() noexcept = default;
@@ -27,15 +28,24 @@ class WEIR_API Address {
   static Address any(AddressFamily family, std::uint16_t port) noexcept;
   static Address loopback(AddressFamily family, std::uint16_t port) noexcept;
 
+  // A Unix socket: the path of a file, or behind a leading NUL an abstract name of Linux, in which any byte
+  // may stand. Throws std::invalid_argument, naming the path, for one that is empty, is longer than 107 bytes
+  // or has a NUL in it.
+  static Address unix_path(std::string_view path);
+
   AddressFamily family() const noexcept { return raw_.family; }
-  // The port, in the machine's byte order.
+  // The port, in the machine's byte order; 0 for a Unix socket.
   std::uint16_t port() const noexcept { return raw_.port; }
   // The number of the interface of a link-local IPv6 address; 0 when there is none.
   std::uint32_t scope_id() const noexcept { return raw_.scope_id; }
-  // The address as text, in the form of RFC 5952 and with its scope: what inet() reads. Empty for an
-  // unspecified address.
+  // The address as text, in the form of RFC 5952 and with its scope: what inet() reads. Empty for a Unix
+  // socket and an unspecified address.
   std::string host() const;
-  // "127.0.0.1:80", "[::1]:80"; "(no address)" for an unspecified address.
+  // What unix_path() reads; empty for a Unix socket without a name, as most that connect are, and for an IP
+  // address.
+  std::string path() const { return std::string(raw_.path_view()); }
+  // "127.0.0.1:80", "[::1]:80", "unix:/run/weir", "unix:@abstract" (with @ for each NUL), "unix:" for one
+  // without a name; "(no address)" for an unspecified address.
   std::string to_string() const;
 
   friend bool operator==(const Address&, const Address&) noexcept = default;

@@ -39,7 +39,8 @@ namespace detail {
 
 // The options of create_connection, checked, with what they pointed to.
 struct ConnectionPlan {
-  weir::Socket socket;  // the given one; else none
+  const char* call = "create_connection";  // for errors
+  weir::Socket socket;                     // the given one; else none
   std::vector<Address> targets;
   std::optional<Address> local;
   TimePoint deadline = TimePoint::max();

@@ -5,11 +5,13 @@
 #include <weir/coro.hpp>
 #include <weir/detail/protocol_factory.hpp>
 #include <weir/event_loop.hpp>
+#include <weir/handle.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/ref.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -75,6 +77,11 @@ class WEIR_API Server final : public RefCounted {
   // abort_clients).
   void close_clients() noexcept;
   void abort_clients() noexcept;
+  // Ends in good order: stops accepting at once, lets the connections end by themselves until `deadline` on
+  // the clock of EventLoop::time(), then aborts those that are left, waits until they are gone too, and gives
+  // how many it aborted. Again, also at the same time: each gives what it aborted itself. When the awaiting
+  // task is cancelled, the server stays closed and its connections live on.
+  Coro<std::size_t> shutdown(TimePoint deadline);
   // close(), then wait_closed(): what leaving `async with server` does.
   Coro<void> aclose();
 

@@ -32,7 +32,7 @@ class WEIR_API SocketView {
   // Is there a socket? A view does not notice when its owner closes it.
   bool is_open() const noexcept { return native_ != invalid_socket; }
 
-  // Its own address and that of the other side. They are unspecified for one of a pair().
+  // Its own address and that of the other side. Those of a pair() have no name.
   Address local_address() const;
   Address peer_address() const;
   // What it was opened as. Throws std::system_error (EPROTOTYPE) for a type that weir does not know.
