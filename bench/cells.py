@@ -80,7 +80,7 @@ def echo_cells():
 
 INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
-                       for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260))}
+                       for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260), ('weir_streams', 260))}
 IDLE = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
                 for name, most in (('weir', 250), ('weir_buffered', 250), ('weir_sock', 700), ('weir_streams', 700))}
