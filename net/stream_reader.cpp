@@ -88,7 +88,7 @@ Bytes StreamReader::take(std::size_t count) {
   return taken;
 }
 
-void StreamReader::feed_data(std::span<const std::byte> data) {
+bool StreamReader::feed(std::span<const std::byte> data) {
   if (eof_) {
     throw RuntimeError("feed_data after feed_eof");
   }
@@ -105,10 +105,31 @@ void StreamReader::feed_data(std::span<const std::byte> data) {
   if (!data.empty()) {
     append(data);
   }
-  wake_if_satisfied();
-  const bool is_awaited = reading_ != nullptr && !reading_->woken_;
+  bool is_awaited = reading_ != nullptr && !reading_->woken_;
+  const bool is_answered = is_awaited && reading_->satisfied_(*reading_);
+  is_awaited = is_awaited && !is_answered;
   if (transport_ != nullptr && !paused_ && !is_awaited && size() / 2 >= limit_ && size() > 2 * limit_) {
     pause_transport();
+  }
+  return is_answered;
+}
+
+void StreamReader::feed_data(std::span<const std::byte> data) {
+  if (feed(data)) {
+    reading_->wake();
+  }
+}
+
+// A task that runs now cannot be resumed, nor another one inside it.
+void StreamReader::receive(std::span<const std::byte> data) {
+  if (!feed(data)) {
+    return;
+  }
+  if (detail::LoopAccess::current_task(*loop_) != nullptr) {
+    reading_->wake();
+  } else {
+    reading_->woken_ = true;
+    reading_->task_->step();
   }
 }
 
@@ -131,12 +152,6 @@ void StreamReader::set_transport(Ref<Transport> transport) {
     throw RuntimeError("set_transport: the transport is set already");
   }
   transport_ = std::move(transport);
-}
-
-void StreamReader::wake_if_satisfied() {
-  if (reading_ != nullptr && !reading_->woken_ && reading_->satisfied_(*reading_)) {
-    reading_->wake();
-  }
 }
 
 // One that cannot be paused fills the buffer as it likes.

@@ -216,7 +216,7 @@ void StreamReaderProtocol::connection_lost(std::exception_ptr error) {
   draining_.wake_all(error_);
 }
 
-void StreamReaderProtocol::data_received(std::span<const std::byte> data) { reader_->feed_data(data); }
+void StreamReaderProtocol::data_received(std::span<const std::byte> data) { reader_->receive(data); }
 
 bool StreamReaderProtocol::eof_received() {
   reader_->feed_eof();

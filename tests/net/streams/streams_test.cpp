@@ -351,4 +351,7 @@ TEST_CASE_FIXTURE(LoopFixture, "STRM-022 a loop that is closed lets go of stream
   }
   loop.close();
   env.expect_log("unclosed transport");
+  for (const char* waits : {"awaiting drain", "awaiting wait_closed", "awaiting readuntil"}) {
+    env.expect_report(waits);
+  }
 }

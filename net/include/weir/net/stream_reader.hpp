@@ -229,6 +229,9 @@ class WEIR_API StreamReader final : public RefCounted {
   EventLoop& get_loop() const noexcept { return *loop_; }
   // For weir's own rooms: the connection is over, there is nothing to pause any more.
   void forget_transport() noexcept { transport_.reset(); }
+  // The same as feed_data, on behalf of a transport: the read that has its answer goes on at once, as those
+  // of sock_recv do, and not in the next turn, for which the system would be asked in between.
+  void receive(std::span<const std::byte> data);
 
  protected:
   ~StreamReader() override;
@@ -246,7 +249,8 @@ class WEIR_API StreamReader final : public RefCounted {
   // Takes that many bytes from the front of the buffer, which has them.
   Bytes take(std::size_t count);
   void drop(std::size_t count) noexcept;
-  void wake_if_satisfied();
+  // Appends what read_into does not take; true when the read that waits has its answer now.
+  bool feed(std::span<const std::byte> data);
   void pause_transport();
   void resume_transport();
   void resume_if_drained();

@@ -5,6 +5,7 @@
 #include <weir/bytes.hpp>
 #include <weir/config.hpp>
 #include <weir/coro.hpp>
+#include <weir/detail/callback.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/stream_reader.hpp>
@@ -112,35 +113,24 @@ class WEIR_API WaitClosedAwaiter : public StreamWaiter {
 };
 
 // What start_server does with a connection: calls the user's function. Shared by the connections.
-class WEIR_API ClientHandler : public RefCounted {
+class WEIR_API ClientHandler final : public RefCounted {
  public:
-  virtual void connected(const Ref<Transport>& transport, Ref<StreamReader> reader,
-                         Ref<StreamWriter> writer) = 0;
+  using Connected = UniqueFunction<void(ClientHandler& self, const Ref<Transport>& transport,
+                                        Ref<StreamReader> reader, Ref<StreamWriter> writer)>;
 
- protected:
-  ~ClientHandler() override;
+  explicit ClientHandler(Connected connected) noexcept : connected_(std::move(connected)) {}
+  void connected(const Ref<Transport>& transport, Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+    connected_(*this, transport, std::move(reader), std::move(writer));
+  }
   // When the task ends badly: reports why, unless it was cancelled, and closes the connection. Keeps the
   // handler, in whose captures the coroutine may have its state, until then.
   void watch(FutureBase& task, Ref<Transport> transport);
-};
 
-template <class F>
-class ClientHandlerOf final : public ClientHandler {
- public:
-  explicit ClientHandlerOf(F function) : function_(std::move(function)) {}
-  void connected(const Ref<Transport>& transport, Ref<StreamReader> reader,
-                 Ref<StreamWriter> writer) override {
-    using Result = std::invoke_result_t<F&, Ref<StreamReader>, Ref<StreamWriter>>;
-    if constexpr (std::is_void_v<Result>) {
-      function_(std::move(reader), std::move(writer));
-    } else {
-      auto task = transport->get_loop().create_task(function_(std::move(reader), std::move(writer)));
-      watch(*task.base(), transport);
-    }
-  }
+ protected:
+  ~ClientHandler() override;
 
  private:
-  F function_;
+  Connected connected_;
 };
 
 }  // namespace detail
@@ -230,7 +220,17 @@ class WEIR_API StreamReaderProtocol final : public Protocol {
 // that returns a Coro, which becomes a task. An exception of the task is reported, and closes the connection.
 template <class F>
 Ref<detail::ClientHandler> stream_handler(F&& function) {
-  return make_ref<detail::ClientHandlerOf<std::decay_t<F>>>(std::forward<F>(function));
+  return make_ref<detail::ClientHandler>([call = std::decay_t<F>(std::forward<F>(function))](
+                                             detail::ClientHandler& self, const Ref<Transport>& transport,
+                                             Ref<StreamReader> reader, Ref<StreamWriter> writer) mutable {
+    using Result = std::invoke_result_t<std::decay_t<F>&, Ref<StreamReader>, Ref<StreamWriter>>;
+    if constexpr (std::is_void_v<Result>) {
+      call(std::move(reader), std::move(writer));
+    } else {
+      auto task = transport->get_loop().create_task(call(std::move(reader), std::move(writer)));
+      self.watch(*task.base(), transport);
+    }
+  });
 }
 
 }  // namespace weir::inline WEIR_ABI
