@@ -56,8 +56,9 @@ def both(throughput, cpu):
 
 
 def echo_cells():
-    small = {'weir': both(1.00, 1.00), 'weir_buffered': both(1.00, 1.00), 'weir_sock': both(0.98, 1.02)}
-    everyone = ('floor', 'weir', 'weir_buffered', 'weir_sock', *PEERS)
+    small = {'weir': both(1.00, 1.00), 'weir_buffered': both(1.00, 1.00), 'weir_sock': both(0.98, 1.02),
+             'weir_streams': both(0.98, 1.02)}
+    everyone = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
     large = ('floor', 'floor_256k', 'weir', 'weir_256k', 'weir_buffered', *PEERS)
     return [
         Cell('TCP 1×64 B×1', 1, 64, servers=everyone, targets={'weir': both(0.99, 1.00), 'weir_buffered': both(0.99, 1.00)}),
@@ -77,12 +78,12 @@ def echo_cells():
     ]
 
 
-INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', *PEERS)
+INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
-                       for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260))}
-IDLE = ('weir', 'weir_buffered', 'weir_sock', *PEERS)
+                       for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260), ('weir_streams', 260))}
+IDLE = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
-                for name, most in (('weir', 250), ('weir_sock', 700))}
+                for name, most in (('weir', 250), ('weir_sock', 700), ('weir_streams', 700))}
 # A buffer of their own is most of what these have; 4 KiB is what their examples take.
 IDLE_ARGUMENTS = {'asio': ['4096'], 'asio_awaitables': ['4096']}
 
@@ -122,6 +123,7 @@ def servers(build):
         'weir': [weir, 'echo', anywhere],
         'weir_buffered': [weir, 'echo', anywhere, '--api', 'buffered'],
         'weir_sock': [weir, 'echo', anywhere, '--api', 'sock'],
+        'weir_streams': [weir, 'echo', anywhere, '--api', 'streams'],
         'weir_busy': [weir, 'echo', anywhere, '--busy-poll', '50us'],
         'weir_256k': [weir, 'echo', anywhere, '--max-read', larger],
         'weir_discard': [weir, 'discard', anywhere],

@@ -9,7 +9,7 @@ import subprocess
 import cells
 import chart
 
-WEIR = ('weir', 'weir_buffered', 'weir_sock', 'weir_256k', 'weir_busy', 'weir_discard', 'weir_discard_256k', 'weir_spinning')
+WEIR = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', 'weir_256k', 'weir_busy', 'weir_discard', 'weir_discard_256k', 'weir_spinning')
 HOW = {
     'weir': 'Protocol', 'weir_buffered': 'BufferedProtocol', 'weir_sock': 'coroutines on sock_*',
     'weir_256k': 'Protocol, --max-read 256 KiB', 'weir_busy': 'Protocol, --busy-poll 50us', 'weir_discard': 'Protocol',

@@ -66,6 +66,38 @@ Coro<std::string> recv_into(Stage& stage) {
   co_return {};
 }
 
+Coro<std::string> stream_read(Stage& stage) {
+  const Guard guard(stage.guards);
+  auto [near, far] = Socket::pair();
+  Ref<StreamReader> reader;
+  Ref<StreamWriter> writer;
+  try {
+    StreamPair pair = co_await open_connection({.sock = &near});
+    reader = std::move(pair.first);
+    writer = std::move(pair.second);
+  } catch (const CancelledError&) {
+    // The socket went with it: what follows is another one's to show.
+    stage.note = travelling_text;
+    co_return {};
+  }
+  Task<void> sending = stage.loop.create_task(send_in_pieces(stage, far));
+  std::vector<std::byte> memory(3);
+  for (int turn = 0; !reader->at_eof(); ++turn) {
+    try {
+      if (turn % 2 == 0) {
+        const Bytes piece = co_await reader->read(4);
+        stage.note += piece.view();
+      } else {
+        const std::size_t count = co_await reader->read_into(memory);
+        stage.note += as_text(std::span(memory).first(count));
+      }
+    } catch (const CancelledError&) {
+    }
+  }
+  writer->close();
+  co_return {};
+}
+
 // More than the simulator's buffers take. Every place can be told from its neighbours.
 std::string long_text() {
   std::string text;
@@ -264,6 +296,7 @@ Coro<std::string> generator(Stage& stage) {
 constexpr Scenario all[] = {
     {"sock_recv", &recv, travelling_text, false},
     {"sock_recv_into", &recv_into, travelling_text, false},
+    {"StreamReader", &stream_read, travelling_text, false},
     {"sock_sendall", &sendall, "a beginning", false},
     {"sock_accept", &accept, "sum 6", false},
     {"sock_connect", &connect, "connected", false},

@@ -414,12 +414,77 @@ Coro<std::string> timeout(Stage& stage) {
   co_return result + (after.empty() ? ", lost" : ", then heard");
 }
 
+Coro<void> echo_stream(Stage& stage, Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+  const Guard guard(stage.guards);
+  std::exception_ptr error;
+  try {
+    for (;;) {
+      Bytes data = co_await reader->read(static_cast<std::ptrdiff_t>(stage.buffer));
+      if (data.empty()) {
+        break;
+      }
+      writer->write(std::move(data));
+      co_await writer->drain();
+    }
+  } catch (const std::system_error&) {
+    // The client knows of it too.
+  } catch (...) {
+    error = std::current_exception();
+  }
+  writer->close();
+  if (error != nullptr) {
+    std::rethrow_exception(error);
+  }
+}
+
+Coro<std::string> talk_by_stream(Stage& stage, Address address) {
+  const Guard guard(stage.guards);
+  const std::string host = address.host();
+  const ConnectionOptions options{.host = host, .port = address.port()};
+  StreamPair pair = co_await open_connection(options);
+  const Ref<StreamReader> reader = std::move(pair.first);
+  const Ref<StreamWriter> writer = std::move(pair.second);
+  std::string answer;
+  std::exception_ptr error;
+  try {
+    writer->write(travelling_text.substr(0, stage.split));
+    if (stage.split != 0) {
+      const Bytes first = co_await reader->readexactly(static_cast<std::ptrdiff_t>(stage.split));
+      answer += first.view();
+    }
+    writer->write(travelling_text.substr(stage.split));
+    co_await writer->drain();
+    writer->write_eof();
+    const Bytes rest = co_await reader->read();
+    answer += rest.view();
+  } catch (const IncompleteReadError& incomplete) {
+    answer += incomplete.partial().view();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  writer->close();
+  if (error != nullptr) {
+    std::rethrow_exception(error);
+  }
+  co_await writer->wait_closed();
+  co_return answer;
+}
+
+Coro<std::string> echo_streams(Stage& stage) {
+  auto handler = [&stage](Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+    return echo_stream(stage, std::move(reader), std::move(writer));
+  };
+  const Ref<Server> server = co_await start_server(handler, {.host = "127.0.0.1"});
+  co_return co_await with_server(server, talk_by_stream(stage, address_of_first(server)));
+}
+
 constexpr Scenario all[] = {
     {"connect", &connect, "connected, refused", false},
     {"accept", &accept, "accepted 1y", false},
     {"echo through protocols", &echo_protocol, travelling_text, true},
     {"echo through buffered protocols", &echo_buffered, travelling_text, true},
     {"echo through sock_*", &echo_sock, travelling_text, true},
+    {"echo through streams", &echo_streams, travelling_text, true},
     {"relay", &relay, travelling_text, true},
     {"executor", &executor, "20 thrown", false},
     {"generator", &generator, "sum 12", false},

@@ -17,6 +17,7 @@ EXPECTED = {
     'hello_world': 'Hello World\n',
     'clock': '0 s\n1 s\n2 s\n3 s\n4 s\n',
     'watch_descriptor': 'Received: abc\n',
+    'stream_echo': 'Received Hello World!\nReceived and good bye\nClose the connection\nAnswer: Hello World!\nand good bye\n',
     'set_future': 'hello ...\n... world\n',
     'first_program': 'hello, weir\n',
     'from_asyncio': 'ONE\nTWO\nTHREE\ncancelled\n6765\ntick\n1\n2\n3\n',

@@ -30,7 +30,7 @@ BAD = [
     (f'relay nowhere {TARGET}', ["LISTEN: 'nowhere'"]),
     (f'relay {LISTEN} tcp://127.0.0.1:0', ["TARGET: 'tcp://127.0.0.1:0'", 'port 0']),
     ('ping tcp://[::1]', ["TARGET: 'tcp://[::1]'", 'port is missing']),
-    (f'echo {LISTEN} --api fast', ['--api', 'fast', 'protocol', 'buffered', 'sock']),
+    (f'echo {LISTEN} --api fast', ['--api', 'fast', 'protocol', 'buffered', 'sock', 'streams']),
     (f'echo {LISTEN} --api', ['--api']),
     (f'echo {LISTEN} --busy-poll 50', ["--busy-poll: '50'", '50us']),
     (f'echo {LISTEN} --busy-poll -1us', ['--busy-poll', '-1us']),

@@ -11,7 +11,7 @@ import unittest
 
 from program import LIMIT, SANITIZERS, Server, exchange, main, noise, read_all, receive, run
 
-APIS = ('protocol', 'buffered', 'sock')
+APIS = ('protocol', 'buffered', 'sock', 'streams')
 LISTEN = 'tcp://127.0.0.1:0'
 
 

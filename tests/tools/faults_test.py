@@ -24,7 +24,7 @@ import unittest
 
 from program import LIMIT, WEIR, Server, main, noise, receive
 
-APIS = ('protocol', 'buffered', 'sock')
+APIS = ('protocol', 'buffered', 'sock', 'streams')
 LISTEN = 'tcp://127.0.0.1:0'
 WANTED = os.environ.get('WEIR_FAULTS', '')
 AT_ONCE = 12  # cases; most of their time is waiting
@@ -162,7 +162,7 @@ PING = [
 
 def table():
     rows = [('echo', (api,), row) for api in APIS for row in ECHO] if WANTED else [('echo', APIS, row) for row in ECHO]
-    rows += [('echo', ('protocol', 'buffered'), row) for row in PROTOCOLS] + [('echo', ('sock',), row) for row in SOCK]
+    rows += [('echo', ('protocol', 'buffered', 'streams'), row) for row in PROTOCOLS] + [('echo', ('sock',), row) for row in SOCK]
     rows += [('echo', ('protocol',), row) for row in FLOOD]
     rows += [('relay', ('',), row) for row in RELAY] + [('ping', ('',), row) for row in PING]
     for number, (verb, apis, (call, errors, whens, outcome, says)) in enumerate(rows):

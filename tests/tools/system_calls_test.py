@@ -79,6 +79,9 @@ class SystemCalls(unittest.TestCase):
     def test_sock(self):
         self.one_connection('sock')
 
+    def test_streams(self):
+        self.one_connection('streams')
+
     def test_many_connections_share_a_wait(self):
         connections, rounds = 64, 20
         echo = TracedEcho()

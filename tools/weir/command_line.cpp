@@ -89,11 +89,11 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& echo = *app.add_subcommand("echo", "Send back what comes in (RFC 862)");
   add_listen(echo, texts);
   echo.add_option("--api", texts.api,
-                  "What serves: a protocol, a buffered protocol (the system writes into its memory), or\n"
-                  "coroutines on sock_recv_into and sock_sendall")
+                  "What serves: a protocol, a buffered protocol (the system writes into its memory),\n"
+                  "coroutines on sock_recv_into and sock_sendall, or coroutines on streams")
       ->type_name("API")
       ->capture_default_str()
-      ->check(CLI::IsMember({"protocol", "buffered", "sock"}));
+      ->check(CLI::IsMember({"protocol", "buffered", "sock", "streams"}));
   echo.add_flag("--once", line.serving.once, "Serve one connection, then end with exit status 0");
   add_serving_options(echo, texts, line.serving);
 
@@ -157,6 +157,7 @@ void take_texts(const Texts& texts, CommandLine& line) {
   }
   line.ping.timeout = parse_duration(texts.timeout);
   line.api = texts.api == "sock"       ? EchoApi::sock
+             : texts.api == "streams"  ? EchoApi::streams
              : texts.api == "buffered" ? EchoApi::buffered
                                        : EchoApi::protocol;
 }

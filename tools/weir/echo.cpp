@@ -1,13 +1,16 @@
-// `weir echo` with protocols. With coroutines: echo_by_coroutines.cpp.
+// `weir echo` with protocols, and with the streams that stand on them. With sock_…: echo_by_coroutines.cpp.
 #include "tools/weir/verbs.hpp"
 
 #include <weir/bytes.hpp>
 #include <weir/net/protocol.hpp>
+#include <weir/net/stream_reader.hpp>
+#include <weir/net/stream_writer.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/policy.hpp>
 
 #include <algorithm>
 #include <span>
+#include <system_error>
 #include <utility>
 
 namespace program {
@@ -53,6 +56,24 @@ class BufferedEchoProtocol final : public Echoing<weir::BufferedProtocol> {
   weir::Bytes buffer_;
 };
 
+// What arrived is handed on with its memory.
+weir::Coro<void> echo_stream(weir::Ref<weir::StreamReader> reader, weir::Ref<weir::StreamWriter> writer) {
+  constexpr std::ptrdiff_t most = 64 * 1024;
+  try {
+    for (;;) {
+      weir::Bytes data = co_await reader->read(most);
+      if (data.empty()) {
+        break;
+      }
+      writer->write(std::move(data));
+      co_await writer->drain();
+    }
+  } catch (const std::system_error&) {
+    // The other side went away in the middle: its business.
+  }
+  writer->close();
+}
+
 }  // namespace
 
 weir::Coro<int> echo(const Serving& serving, EchoApi api) {
@@ -65,6 +86,13 @@ weir::Coro<int> echo(const Serving& serving, EchoApi api) {
     }
     case EchoApi::buffered: {
       const ProtocolFactory factory = [] { return weir::make_ref<BufferedEchoProtocol>(); };
+      co_await serve_protocols(loop, serving, factory);
+      break;
+    }
+    case EchoApi::streams: {
+      const ProtocolFactory factory = [&loop, handler = weir::stream_handler(&echo_stream)] {
+        return weir::make_ref<weir::StreamReaderProtocol>(weir::make_ref<weir::StreamReader>(loop), handler);
+      };
       co_await serve_protocols(loop, serving, factory);
       break;
     }

@@ -13,7 +13,7 @@
 
 namespace program {
 
-enum class EchoApi : std::uint8_t { protocol, buffered, sock };
+enum class EchoApi : std::uint8_t { protocol, buffered, sock, streams };
 
 // Sends back what it receives (RFC 862).
 weir::Coro<int> echo(const Serving& serving, EchoApi api);

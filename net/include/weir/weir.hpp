@@ -24,6 +24,9 @@
 #include <weir/net/server.hpp>
 #include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>
+#include <weir/net/stream_reader.hpp>
+#include <weir/net/stream_writer.hpp>
+#include <weir/net/streams.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/net/unix.hpp>
 #include <weir/policy.hpp>

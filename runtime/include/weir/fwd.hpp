@@ -49,5 +49,8 @@ class BaseProtocol;
 class Protocol;
 class BufferedProtocol;
 class Server;
+class StreamReader;
+class StreamReaderProtocol;
+class StreamWriter;
 
 }  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,357 @@
+// STRM: readers and writers over connections.
+#include "tests/net/net_test.hpp"
+
+using namespace weir;
+using namespace weir::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A reader and a writer, and the socket at the other end.
+class Line {
+ public:
+  Line(Ref<StreamReader> r, Ref<StreamWriter> w, Socket s)
+      : reader(std::move(r)), writer(std::move(w)), peer(std::move(s)) {}
+  Ref<StreamReader> reader;
+  Ref<StreamWriter> writer;
+  Socket peer;
+};
+
+Coro<Line> line_to_socket(EventLoop& loop, bool small = false, std::ptrdiff_t limit = default_stream_limit) {
+  SocketPair sockets = co_await connected_sockets(loop, small);
+  StreamPair pair = co_await open_connection({.sock = &sockets.near}, limit);
+  co_return Line(std::move(pair.first), std::move(pair.second), std::move(sockets.far));
+}
+
+Coro<StreamPair> connect(Address address) {
+  const std::string host = address.host();
+  co_return co_await open_connection({.host = host, .port = address.port()});
+}
+
+Coro<void> echo_lines(Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+  while (auto line = co_await reader->next()) {
+    writer->write(std::move(*line));
+    co_await writer->drain();
+  }
+  writer->close();
+  co_await writer->wait_closed();
+}
+
+Coro<void> end(Line& line) {
+  line.writer->transport()->abort();
+  co_await line.writer->wait_closed();
+}
+
+Coro<void> drain_and_note(Ref<StreamWriter> writer, std::string& notes, char name) {
+  try {
+    co_await writer->drain();
+    notes += name;
+  } catch (const std::system_error& e) {
+    notes += e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe ? '!' : '?';
+  }
+}
+
+// Waits until the server's handlers have let go of all connections.
+Coro<void> stop(Ref<Server> server) {
+  server->close();
+  co_await server->wait_closed();
+}
+
+void reset(Socket& socket) {
+  socket.set_linger_abort();
+  socket.close();
+}
+
+}  // namespace
+
+WEIR_TEST("STRM-001 open_connection and start_server give readers and writers; the handler is a coroutine") {
+  const Ref<Server> server = co_await start_server(&echo_lines, {.host = "127.0.0.1"});
+  auto [reader, writer] = co_await connect(address_of(server));
+  writer->write("one\ntw");
+  writer->write(Bytes("o\n"));
+  const std::span<const std::byte> pieces[] = {as_bytes("th"), as_bytes("ree")};
+  writer->writelines(pieces);
+  const Bytes first = co_await reader->readline();
+  CHECK(first == "one\n");
+  CHECK(writer->get_extra_info<extra::peername>() == address_of(server));
+  CHECK(writer->can_write_eof());
+  writer->write_eof();
+  const Bytes rest = co_await reader->read();
+  CHECK(rest == "two\nthree");
+  CHECK(reader->at_eof());
+  writer->close();
+  co_await writer->wait_closed();
+  co_await stop(server);
+}
+
+WEIR_TEST("STRM-001 the handler is a plain function") {
+  Ref<StreamReader> far_reader;
+  Ref<StreamWriter> far_writer;
+  const auto keep = [&](Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+    far_reader = std::move(reader);
+    far_writer = std::move(writer);
+  };
+  const Ref<Server> server = co_await start_server(keep, {.host = "127.0.0.1"});
+  auto [reader, writer] = co_await connect(address_of(server));
+  co_await until([&] { return far_writer != nullptr; });
+  writer->write("hi");
+  const Bytes heard = co_await far_reader->readexactly(2);
+  CHECK(heard == "hi");
+  far_writer->write("bye");
+  far_writer->close();
+  const Bytes answer = co_await reader->read();
+  CHECK(answer == "bye");
+  writer->close();
+  co_await writer->wait_closed();
+  co_await stop(server);
+}
+
+WEIR_TEST("STRM-001 open_connection throws what create_connection throws") {
+  const auto options = ConnectionOptions{.host = "127.0.0.1", .port = closed_port()};
+  CHECK_THROWS_AS(co_await open_connection(options), std::system_error);
+  CHECK_THROWS_AS((void)open_connection({}), std::invalid_argument);
+}
+
+WEIR_TEST("STRM-011 readexactly gives more than the limit, though the transport pauses in between") {
+  Line line = co_await line_to_socket(loop, false, 1000);
+  const std::string sent = pattern(500'000);
+  Task<void> sending = start_sending(loop, line.peer, sent);
+  const Bytes got = co_await line.reader->readexactly(500'000);
+  CHECK(got == sent);
+  co_await sending;
+  co_await end(line);
+}
+
+WEIR_TEST("STRM-016 a full buffer pauses the transport, a drained one resumes it; the peer has to wait") {
+  Line line = co_await line_to_socket(loop, true, 1000);
+  const std::string sent = pattern(clogging);
+  Task<void> sending = start_sending(loop, line.peer, sent);
+  co_await until([&] { return !line.writer->transport()->is_reading(); });
+  co_await settle(loop);
+  CHECK_FALSE(sending.done());
+  std::string got;
+  const Bytes first = co_await line.reader->read(1);
+  got += first.view();
+  CHECK_FALSE(line.writer->transport()->is_reading());
+  while (!line.writer->transport()->is_reading()) {
+    const Bytes piece = co_await line.reader->read(100);
+    got += piece.view();
+  }
+  CHECK_FALSE(sending.done());
+  while (got.size() < sent.size()) {
+    const Bytes piece = co_await line.reader->read(100'000);
+    REQUIRE_FALSE(piece.empty());
+    got += piece.view();
+  }
+  CHECK(got == sent);
+  co_await sending;
+  co_await end(line);
+}
+
+WEIR_TEST("STRM-016 a transport that cannot be paused fills the buffer") {
+  class Plain final : public Transport {
+   public:
+    explicit Plain(EventLoop& loop) : loop_(loop) {}
+    void close() noexcept override {}
+    void abort() noexcept override {}
+    bool is_closing() const noexcept override { return true; }
+    Ref<BaseProtocol> get_protocol() const noexcept override { return {}; }
+    EventLoop& get_loop() const noexcept override { return loop_; }
+
+   private:
+    EventLoop& loop_;
+  };
+  auto reader = make_ref<StreamReader>(loop, 2);
+  reader->set_transport(make_ref<Plain>(loop));
+  CHECK_THROWS_AS(reader->set_transport(make_ref<Plain>(loop)), RuntimeError);
+  reader->feed_data("more than twice");
+  reader->feed_data(" the limit");
+  reader->feed_eof();
+  const Bytes all = co_await reader->read();
+  CHECK(all == "more than twice the limit");
+}
+
+WEIR_TEST("STRM-017 drain waits while writing is paused, and returns at once otherwise") {
+  Line line = co_await line_to_socket(loop, true);
+  bool others_ran = false;
+  loop.call_soon([&] { others_ran = true; });
+  line.writer->write("x");
+  co_await line.writer->drain();
+  CHECK_FALSE(others_ran);
+  std::string notes;
+  std::string written = "x" + clog(*line.writer->transport());
+  Task<void> draining = loop.create_task(drain_and_note(line.writer, notes, 'a'));
+  co_await settle(loop);
+  CHECK(notes.empty());
+  const std::string got = co_await read_exactly(loop, line.peer, written.size());
+  CHECK(got == written);
+  co_await draining;
+  CHECK(notes == "a");
+  co_await end(line);
+}
+
+WEIR_TEST("STRM-017 drain raises on a lost connection, also when that comes while it waits") {
+  Line line = co_await line_to_socket(loop, true);
+  clog(*line.writer->transport());
+  std::string notes;
+  Task<void> draining = loop.create_task(drain_and_note(line.writer, notes, 'a'));
+  co_await sleep(0s);
+  reset(line.peer);
+  co_await draining;
+  CHECK(notes == "!");
+  CHECK_THROWS_AS(co_await line.writer->drain(), std::system_error);
+  CHECK_THROWS_AS(co_await line.reader->read(1), std::system_error);
+}
+
+WEIR_TEST("STRM-017 drain after close gives the connection the turn to end, then raises") {
+  Line line = co_await line_to_socket(loop);
+  line.writer->close();
+  std::string notes;
+  co_await drain_and_note(line.writer, notes, 'a');
+  CHECK(notes == "!");
+  co_await line.writer->wait_closed();
+  const Bytes end_of_stream = co_await line.reader->read();
+  CHECK(end_of_stream.empty());
+}
+
+WEIR_TEST("STRM-018 all who wait in drain are released together; a cancelled one leaves") {
+  Line line = co_await line_to_socket(loop, true);
+  const std::string written = clog(*line.writer->transport());
+  std::string notes;
+  std::vector<Task<void>> tasks;
+  for (const char name : {'a', 'b', 'c'}) {
+    tasks.push_back(loop.create_task(drain_and_note(line.writer, notes, name)));
+  }
+  co_await sleep(0s);
+  tasks[1].cancel();
+  CHECK_THROWS_AS(co_await tasks[1], CancelledError);
+  CHECK(notes.empty());
+  const std::string got = co_await read_exactly(loop, line.peer, written.size());
+  co_await tasks[0];
+  co_await tasks[2];
+  CHECK(notes == "ac");
+  co_await end(line);
+}
+
+WEIR_TEST("STRM-019 wait_closed returns when the connection is closed, to everybody") {
+  Line line = co_await line_to_socket(loop, true);
+  CHECK_FALSE(line.writer->is_closing());
+  const std::string written = clog(*line.writer->transport());
+  line.writer->close();
+  CHECK(line.writer->is_closing());
+  auto waiting = ensure_future(line.writer->wait_closed(), &loop);
+  auto cancelled = ensure_future(line.writer->wait_closed(), &loop);
+  co_await settle(loop);
+  CHECK_FALSE(waiting.done());
+  cancelled.cancel();
+  CHECK_THROWS_AS(co_await cancelled, CancelledError);
+  const std::string got = co_await read_all(loop, line.peer);
+  CHECK(got == written);
+  co_await waiting;
+  co_await line.writer->wait_closed();
+}
+
+WEIR_TEST("STRM-019 wait_closed throws what the connection was lost with") {
+  Line line = co_await line_to_socket(loop, true);
+  clog(*line.writer->transport());
+  reset(line.peer);
+  CHECK_THROWS_AS(co_await line.writer->wait_closed(), std::system_error);
+  CHECK_THROWS_AS(co_await line.writer->wait_closed(), std::system_error);
+  CHECK(line.reader->exception() != nullptr);
+}
+
+WEIR_TEST("STRM-020 a handler that fails is reported and its connection closed") {
+  const auto failing = [](Ref<StreamReader> reader, Ref<StreamWriter> writer) -> Coro<void> {
+    const Ref<StreamWriter> held = std::move(writer);
+    co_await reader->read(1);
+    throw std::out_of_range("of the handler");
+  };
+  const Ref<Server> server = co_await start_server(failing, {.host = "127.0.0.1"});
+  auto [reader, writer] = co_await connect(address_of(server));
+  writer->write("x");
+  const Bytes nothing = co_await reader->read();
+  CHECK(nothing.empty());
+  writer->close();
+  co_await stop(server);
+  const Report report = env.expect_report("Unhandled exception in client_connected_cb");
+  CHECK(message_of(report.exception) == "of the handler");
+  CHECK(report.has_transport);
+  env.expect_log("unclosed <StreamWriter");  // its frame is gone before anybody hears of the failure
+}
+
+WEIR_TEST("STRM-020 a handler that is cancelled is not reported; its connection is closed") {
+  Ref<StreamWriter> kept;
+  Ref<TaskBase> handler;
+  const auto waiting = [&](Ref<StreamReader>, Ref<StreamWriter> writer) -> Coro<void> {
+    kept = std::move(writer);
+    handler = current_task();
+    co_await sleep(1h);
+  };
+  const Ref<Server> server = co_await start_server(waiting, {.host = "127.0.0.1"});
+  auto [reader, writer] = co_await connect(address_of(server));
+  co_await until([&] { return handler != nullptr; });
+  handler->cancel();
+  const Bytes nothing = co_await reader->read();
+  CHECK(nothing.empty());
+  CHECK(kept->is_closing());
+  writer->close();
+  co_await stop(server);
+}
+
+WEIR_TEST("STRM-022 dropping a writer that is not closed warns and closes the connection") {
+  Line line = co_await line_to_socket(loop);
+  line.writer.reset();
+  env.expect_log("unclosed <StreamWriter peername=127.0.0.1:");
+  const std::string nothing = co_await read_all(loop, line.peer);
+  CHECK(nothing.empty());
+  const Bytes end_of_stream = co_await line.reader->read();
+  CHECK(end_of_stream.empty());
+}
+
+WEIR_TEST("STRM-023 a read that is cancelled again and again misses no byte") {
+  Line line = co_await line_to_socket(loop);
+  const std::string sent = pattern(20'000);
+  Task<void> sending = start_sending(loop, line.peer, sent);
+  std::string got;
+  int cancelled = 0;
+  while (got.size() < sent.size()) {
+    Task<Bytes> reading = ensure_future(line.reader->read(777), &loop);
+    for (int turns = cancelled % 3; turns >= 0; --turns) {
+      co_await sleep(0s);
+    }
+    if (cancelled < 50) {
+      reading.cancel();
+      ++cancelled;
+    }
+    try {
+      const Bytes piece = co_await reading;
+      got += piece.view();
+    } catch (const CancelledError&) {
+    }
+  }
+  CHECK(got == sent);
+  co_await sending;
+  co_await end(line);
+}
+
+TEST_CASE_FIXTURE(LoopFixture, "STRM-022 a loop that is closed lets go of streams, whoever waits in them") {
+  Ref<StreamReader> reader;
+  {
+    const auto hold = [](EventLoop& on, Ref<StreamReader>& out) -> Coro<void> {
+      Line line = co_await line_to_socket(on);
+      out = line.reader;
+      clog(*line.writer->transport());
+      auto waiting = ensure_future(line.writer->wait_closed(), &on);
+      auto draining = ensure_future(line.writer->drain(), &on);
+      co_await line.reader->readline();
+    };
+    const Task<void> holding = loop.create_task(hold(loop, reader));
+    run_until(loop, [&] { return reader != nullptr; });
+    drain(loop);
+  }
+  loop.close();
+  env.expect_log("unclosed transport");
+  for (const char* waits : {"awaiting drain", "awaiting wait_closed", "awaiting readuntil"}) {
+    env.expect_report(waits);
+  }
+}
