@@ -103,7 +103,11 @@ struct Sockets {
   static std::int64_t adopt(native_socket) noexcept { return -ENOTSUP; }
   static std::int64_t is_blocking(native_socket) noexcept { return 0; }
   static std::int64_t type(native_socket) noexcept { return -ENOTSUP; }
-  static std::int64_t family(native_socket) noexcept { return -ENOTSUP; }
+  static std::int64_t family(native_socket native) noexcept {
+    return with(native, [](Network&, auto& socket) { return static_cast<int>(socket.family); });
+  }
+  static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
+  static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress& address) noexcept {
     return with(native, [&](Network& network, auto& socket) {
       return network.connect(socket, address, world().schedule_chance.draw(2) == 0);
