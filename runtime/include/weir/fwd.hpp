@@ -3,6 +3,8 @@
 
 #include <weir/config.hpp>
 
+#include <cstdint>
+
 namespace weir::inline WEIR_ABI {
 
 // runtime
@@ -49,5 +51,10 @@ class BaseProtocol;
 class Protocol;
 class BufferedProtocol;
 class Server;
+class ServiceName;
+struct AddrInfo;
+struct AddrInfoOptions;
+struct ResolverOptions;
+enum class NameInfoFlags : std::uint32_t;
 
 }  // namespace weir::inline WEIR_ABI
