@@ -85,6 +85,7 @@ struct Candidate {
   int precedence = 0;
   int scope = 0;
   unsigned shared_prefix = 0;
+  std::size_t place = 0;  // 10: equals stay in their order
 };
 
 Candidate candidate_for(const Destination& destination) {
@@ -123,7 +124,10 @@ bool is_better(const Candidate& a, const Candidate& b) noexcept {
   // 9: IPv4 addresses that share a prefix need not be near each other, so it is for IPv6 alone.
   const bool both_inet6 = a.destination.address.family() == AddressFamily::inet6 &&
                           b.destination.address.family() == AddressFamily::inet6;
-  return both_inet6 && a.shared_prefix > b.shared_prefix;
+  if (both_inet6 && a.shared_prefix != b.shared_prefix) {
+    return a.shared_prefix > b.shared_prefix;
+  }
+  return a.place < b.place;
 }
 
 }  // namespace
@@ -133,8 +137,9 @@ void order_destinations(std::vector<Destination>& destinations) {
   candidates.reserve(destinations.size());
   for (const Destination& one : destinations) {
     candidates.push_back(candidate_for(one));
+    candidates.back().place = candidates.size();
   }
-  std::stable_sort(candidates.begin(), candidates.end(), is_better);
+  std::sort(candidates.begin(), candidates.end(), is_better);
   std::transform(candidates.begin(), candidates.end(), destinations.begin(),
                  [](const Candidate& one) { return one.destination; });
 }

@@ -81,7 +81,7 @@ WEIR_TEST("DNS-007 a name that does not exist differs from a temporary failure")
 }
 
 WEIR_TEST("DNS a real server's addresses, aliases, long answers and names of addresses") {
-  if (no_network("DNS-007")) {
+  if (no_network("DNS-001")) {
     co_return;
   }
   std::vector<std::string> records = many_records();
@@ -120,7 +120,7 @@ WEIR_TEST("DNS a real server's addresses, aliases, long answers and names of add
   CHECK(co_await lookup(loop, "deep", AddressFamily::inet) == "192.0.2.103");
 }
 
-WEIR_TEST("DNS-008 many look-ups run at once and need no thread of the executor") {
+WEIR_TEST("DNS-008 LESSON-030 many look-ups run at once and need no thread of the executor") {
   if (no_network("DNS-008")) {
     co_return;
   }
