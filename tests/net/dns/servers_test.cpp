@@ -1,7 +1,8 @@
 // DNS: what servers are asked: a real dnsmasq, one that is silent, and one that answers nonsense.
 #include "tests/net/dns/servers.hpp"
 
-#include <array>
+#include <sys/resource.h>
+
 #include <chrono>
 #include <memory>
 
@@ -42,6 +43,23 @@ std::vector<std::string> many_records() {
   }
   return records;
 }
+
+// While it lives, the system gives no new descriptor.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 // The outcome of a task: "cancelled", the error's text, or the hosts.
 Coro<std::string> outcome_of(Task<std::vector<AddrInfo>> task) {
@@ -311,6 +329,22 @@ TEST_CASE_FIXTURE(LoopFixture,
   for (int i = 0; i != 10; ++i) {
     env.expect_report("Task was destroyed but it is pending");
   }
+}
+
+WEIR_TEST("LESSON-031 without a descriptor left a look-up fails, and the next one works again") {
+  if (no_network("DNS-013")) {
+    co_return;
+  }
+  const ScriptedServer server(loop, [](const std::string& query) {
+    return std::vector<std::string>{type_of(query) == 1 ? reply_with(query, {"192.0.2.1"})
+                                                        : empty_reply(query, 0)};
+  });
+  use(loop, server.address());
+  {
+    const NoDescriptors none;
+    CHECK(co_await lookup_error(loop, "full.test") == ResolverErrc::temporary_failure);
+  }
+  CHECK(co_await lookup(loop, "full.test") == "192.0.2.1");
 }
 
 WEIR_TEST("LESSON-031 malformed answers end a look-up with an error or are waited over") {

@@ -127,7 +127,9 @@ struct AddrInfo {
   friend bool operator==(const AddrInfo&, const AddrInfo&) = default;
 };
 
-// How a loop resolves names. Trivially destructible: set_resolver_options copies it all.
+// How a loop resolves names, for EventLoop::set_resolver_options (which asyncio leaves to the system).
+// Trivially destructible: the call copies it all. Look-ups under way go on as they began. The call throws
+// std::invalid_argument for what makes no sense, and changes nothing then; RuntimeError on a closed loop.
 struct ResolverOptions {
   std::span<const Address> servers = {};  // instead of those in resolv_conf; port 0 means 53
   std::optional<std::string_view> search =
