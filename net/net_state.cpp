@@ -1,11 +1,15 @@
 // What closing a loop means for net/, and the list of transports.
 #include "net/net_state.hpp"
 
+#include "net/dns/resolver.hpp"
 #include "net/server_state.hpp"
 #include "net/stream_transport.hpp"
 #include "runtime/loop_access.hpp"
 
 namespace weir::inline WEIR_ABI::detail {
+
+NetState::NetState(EventLoop& owner) noexcept : loop(owner), resource(*this) {}
+NetState::~NetState() = default;
 
 NetState& NetState::of(EventLoop& loop) {
   std::shared_ptr<NetState>& state = LoopAccess::net(loop);
@@ -27,6 +31,7 @@ NetState::Resource::Resource(NetState& owner) noexcept
                      while (!state.transports.empty()) {
                        state.transports.front()->loop_closed();
                      }
+                     state.resolver.reset();
                    }),
       state(owner) {}
 

@@ -13,6 +13,7 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
+class Resolver;
 class StreamTransport;
 struct ServerState;
 
@@ -38,7 +39,8 @@ struct NetState {
   // That of the loop, made on first use.
   static NetState& of(EventLoop& loop);
 
-  explicit NetState(EventLoop& owner) noexcept : loop(owner), resource(*this) {}
+  explicit NetState(EventLoop& owner) noexcept;
+  ~NetState();
 
   struct Resource : LoopResource {
     explicit Resource(NetState& owner) noexcept;
@@ -51,6 +53,7 @@ struct NetState {
   ServerState* first_server = nullptr;  // of the list of open ones, and of those that have connections
   std::unique_ptr<WriteQueue> spare;    // so that a write that is taken at once allocates nothing
   WatchTable watches;
+  std::unique_ptr<Resolver> resolver;  // made when a name is first looked up
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -23,7 +23,7 @@ shutil.copytree(source / 'tests' / 'subproject', project)
 # The consumer's own default_options name sim; any other backend is asked for as its user would.
 wish = [] if backend == 'sim' else [f'-Dweir:loop_backend={backend}']
 build = work / 'build'
-setup = ['meson', 'setup', build, project, '--wrap-mode=forcefallback', '-Dbuildtype=plain', *wish]
+setup = ['meson', 'setup', build, project, '--force-fallback-for=weir', '-Dbuildtype=plain', *wish]
 configured = run(*setup)
 if not configured.ok and build.exists():
     shutil.rmtree(build)

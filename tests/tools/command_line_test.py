@@ -11,7 +11,7 @@ TARGET = 'tcp://127.0.0.1:9'
 # Arguments, and what the line on stderr must contain: the option or address, and the value.
 BAD = [
     ('', ['weir: ', 'subcommand is required']),
-    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, ping and info']),
+    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, ping, resolve and info']),
     ('--frob', ["'--frob'"]),
     ('echo', ['weir echo: ', 'LISTEN is required']),
     ('discard', ['weir discard: ', 'LISTEN is required']),
@@ -46,6 +46,11 @@ BAD = [
     (f'ping {TARGET} --timeout soon', ["--timeout: 'soon'"]),
     (f'ping {TARGET} --timeout 0s', ["--timeout: '0s'"]),
     (f'ping {TARGET} --frob', ['--frob']),
+    ('resolve', ['weir resolve: ', 'NAME is required']),
+    ('resolve a --server localhost', ["--server: 'localhost'", '192.0.2.1']),
+    ('resolve a --server 127.0.0.1:0', ["--server: '127.0.0.1:0'"]),
+    ('resolve a --server [::1]53', ["--server: '[::1]53'"]),
+    ('resolve a --timeout 0s', ["--timeout: '0s'"]),
 ]
 
 
@@ -61,7 +66,7 @@ class CommandLine(unittest.TestCase):
                 self.assertRegex(err, r'; see weir( \w+)? --help\n$')
 
     def test_each_verb_has_help(self):
-        for verb in ('echo', 'discard', 'relay', 'ping', 'info'):
+        for verb in ('echo', 'discard', 'relay', 'ping', 'resolve', 'info'):
             with self.subTest(verb):
                 status, out, err = run(verb, '--help')
                 self.assertEqual((status, err), (0, ''))
@@ -71,7 +76,7 @@ class CommandLine(unittest.TestCase):
     def test_help_lists_the_verbs(self):
         status, out, err = run('--help')
         self.assertEqual((status, err), (0, ''))
-        for verb in ('echo', 'discard', 'relay', 'ping', 'info'):
+        for verb in ('echo', 'discard', 'relay', 'ping', 'resolve', 'info'):
             self.assertRegex(out, rf'(?m)^  {verb} ')
 
     def test_version(self):

@@ -12,6 +12,12 @@ class Refused(unittest.TestCase):
         self.assertIn(f'\nbackend: {BACKEND}\n', out)
         self.assertRegex(out, r'(?m)^  real_network +no ')
 
+    def test_names_that_need_no_server(self):
+        self.assertEqual(run('resolve', '127.0.0.1'), (0, '127.0.0.1 127.0.0.1\n', ''))
+        status, out, err = run('resolve', 'www.example.org', '--server', '192.0.2.1')
+        self.assertEqual((status, out), (1, ''))
+        self.assertRegex(err, r"^weir resolve: [^\n]*'www.example.org'[^\n]*real_network[^\n]*\n$")
+
     def test_verbs_that_need_a_network(self):
         for line in ('echo tcp://127.0.0.1:0', 'discard tcp://127.0.0.1:0', 'ping tcp://127.0.0.1:9',
                      'relay tcp://127.0.0.1:0 tcp://127.0.0.1:9'):

@@ -20,7 +20,7 @@ namespace program {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> verb_names{"echo", "discard", "relay", "ping", "info"};
+constexpr std::array<std::string_view, 6> verb_names{"echo", "discard", "relay", "ping", "resolve", "info"};
 
 constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888 or unix:///run/echo";
 constexpr const char* server_footer =
@@ -39,6 +39,8 @@ struct Texts {
   std::string api = "protocol";
   std::string busy_poll;
   std::string timeout = "10s";
+  std::vector<std::string> servers;
+  std::string resolve_timeout = "10s";
 };
 
 // A check whose complaint shows the value, after the name of the option that CLI11 puts before it.
@@ -111,6 +113,36 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
   add_serving_options(relay, texts, line.serving);
 }
 
+void must_last(const std::string& text) {
+  if (parse_duration(text) == std::chrono::nanoseconds(0)) {
+    throw std::invalid_argument("it must be longer than nothing");
+  }
+}
+
+void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& resolve =
+      *app.add_subcommand("resolve", "Look up the addresses of names, or the names of addresses");
+  resolve.add_option("NAME", line.resolve.names, "What to look up")->required()->type_name("TEXT");
+  resolve
+      .add_option(
+          "--server", texts.servers,
+          "A name server to ask instead of the machine's, such as 192.0.2.1 or [::1]:5353; the hosts\n"
+          "file is left out then. May be given again")
+      ->type_name("ADDRESS")
+      ->expected(1)
+      ->take_all()
+      ->check(check(&parse_name_server));
+  resolve.add_flag("--reverse", line.resolve.reverse, "The names are numeric addresses: look up their names");
+  resolve.add_flag("--json", line.resolve.json, "Print one JSON array");
+  resolve.add_option("--timeout", texts.resolve_timeout, "How long it may take")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check(&must_last));
+  resolve.footer(
+      "Prints one line for each answer, best first, and one line on stderr for each name without any.\n"
+      "Exit status: 0 when every name has an answer, 1 when one has none, 2 for a wrong command line.");
+}
+
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
   add_target(ping, texts, "The server, such as tcp://127.0.0.1:8888, tcp://[::1]:8888 or unix:///run/echo");
@@ -129,16 +161,13 @@ void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
   ping.add_option("--timeout", texts.timeout, "How long connecting may take, and nothing may come back")
       ->type_name("DURATION")
       ->capture_default_str()
-      ->check(check([](const std::string& text) {
-        if (parse_duration(text) == std::chrono::nanoseconds(0)) {
-          throw std::invalid_argument("it must be longer than nothing");
-        }
-      }));
+      ->check(check(&must_last));
   ping.footer(
       "Every byte that comes back is compared with what was sent. A progress bar shows on a terminal.\n"
       "Exit status: 0 when all is right, 1 when a byte is wrong or a connection fails, 2 for a wrong\n"
       "command line, 130 after Ctrl-C.");
 
+  describe_resolve(app, texts, line);
   app.add_subcommand("info", "Tell the version, the backend, what it can do, and the limits");
 }
 
@@ -156,6 +185,10 @@ void take_texts(const Texts& texts, CommandLine& line) {
     line.serving.busy_poll = parse_duration(texts.busy_poll);
   }
   line.ping.timeout = parse_duration(texts.timeout);
+  line.resolve.timeout = parse_duration(texts.resolve_timeout);
+  for (const std::string& text : texts.servers) {
+    line.resolve.servers.push_back(parse_name_server(text));
+  }
   line.api = texts.api == "sock"       ? EchoApi::sock
              : texts.api == "streams"  ? EchoApi::streams
              : texts.api == "buffered" ? EchoApi::buffered
@@ -170,9 +203,9 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
   }
   std::string message = error.what();
   if (!unknown_verb.empty()) {
-    message = unknown_verb.starts_with('-')
-                  ? "unknown option '" + unknown_verb + "'"
-                  : "unknown verb '" + unknown_verb + "'; there are echo, discard, relay, ping and info";
+    message = unknown_verb.starts_with('-') ? "unknown option '" + unknown_verb + "'"
+                                            : "unknown verb '" + unknown_verb +
+                                                  "'; there are echo, discard, relay, ping, resolve and info";
   }
   // One line that tells the terminal nothing, whatever the arguments were.
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };

@@ -9,7 +9,7 @@
 
 namespace program {
 
-enum class Verb : std::uint8_t { echo, discard, relay, ping, info };
+enum class Verb : std::uint8_t { echo, discard, relay, ping, resolve, info };
 
 struct CommandLine {
   Verb verb = Verb::info;
@@ -17,6 +17,7 @@ struct CommandLine {
   EchoApi api = EchoApi::protocol;
   Endpoint relay_target;
   PingPlan ping;
+  ResolvePlan resolve;
 };
 
 // Gives the command, or, when there is nothing more to do, the exit status: 0 after help, 2 after one line on

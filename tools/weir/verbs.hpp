@@ -6,10 +6,14 @@
 #include "tools/weir/serving.hpp"
 
 #include <weir/coro.hpp>
+#include <weir/net/address.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace program {
 
@@ -36,6 +40,20 @@ struct PingPlan {
 
 // Measures round trips to a server that echoes.
 weir::Coro<int> ping(const PingPlan& plan);
+
+struct ResolvePlan {
+  std::vector<std::string> names;
+  std::vector<weir::Address> servers;  // empty: those of the machine
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  bool reverse = false;  // the names are addresses
+  bool json = false;
+};
+
+// Prints the addresses of names, or the names of addresses.
+weir::Coro<int> resolve(const ResolvePlan& plan);
+// Reads "192.0.2.1", "192.0.2.1:5353", "::1" or "[::1]:5353". Throws std::invalid_argument that says how to
+// write it.
+weir::Address parse_name_server(std::string_view text);
 
 // Prints what this weir is and can. Needs no loop.
 int info();

@@ -21,6 +21,7 @@
 #include <weir/net/connect.hpp>
 #include <weir/net/extra.hpp>
 #include <weir/net/protocol.hpp>
+#include <weir/net/resolver.hpp>
 #include <weir/net/server.hpp>
 #include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>

@@ -26,6 +26,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <source_location>
 #include <span>
 #include <string>
@@ -228,6 +229,11 @@ class WEIR_API EventLoop {
 
   // --- Networking (defined in net/, documented with their options in <weir/net/…>)
 
+  // <weir/net/resolver.hpp>: getaddrinfo, getnameinfo; how they resolve from now on.
+  Coro<std::vector<AddrInfo>> getaddrinfo(std::optional<std::string_view> host, ServiceName service,
+                                          AddrInfoOptions options);
+  Coro<std::pair<std::string, std::string>> getnameinfo(const Address& address, NameInfoFlags flags);
+  void set_resolver_options(const ResolverOptions& options);
   // <weir/net/connect.hpp>: create_connection, connect_accepted_socket.
   template <class F>
   Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> create_connection(F&& factory,

@@ -3,6 +3,8 @@
 
 #include <weir/config.hpp>
 
+#include <cstdint>
+
 namespace weir::inline WEIR_ABI {
 
 // runtime
@@ -52,5 +54,10 @@ class Server;
 class StreamReader;
 class StreamReaderProtocol;
 class StreamWriter;
+class ServiceName;
+struct AddrInfo;
+struct AddrInfoOptions;
+struct ResolverOptions;
+enum class NameInfoFlags : std::uint32_t;
 
 }  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,42 @@
+// What the resolver asks of the operating system besides sockets: files, interfaces, and which address a
+// packet would have as its sender.
+#pragma once
+
+#include <weir/net/address.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// Tells one content of a file from another. A file that is absent has the default one.
+struct FileStamp {
+  std::int64_t seconds = 0;
+  std::int64_t nanoseconds = 0;
+  std::uint64_t inode = 0;
+  std::int64_t size = -1;
+
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+
+FileStamp stamp_of(const std::string& path) noexcept;
+// Empty when it cannot be read.
+std::string read_whole_file(const std::string& path);
+
+// The number of an interface, and the other way round; nothing when there is none.
+std::optional<std::uint32_t> interface_number(const std::string& name) noexcept;
+std::string interface_name(std::uint32_t number);
+
+// The address from which packets to `destination` would be sent; nothing when there is no route. Sends
+// nothing.
+std::optional<Address> source_for(const Address& destination) noexcept;
+
+// The families of which this machine has an address besides loopback.
+struct ConfiguredFamilies {
+  bool inet = false;
+  bool inet6 = false;
+};
+ConfiguredFamilies configured_families() noexcept;
+
+}  // namespace weir::inline WEIR_ABI::detail
