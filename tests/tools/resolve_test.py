@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -15,22 +16,29 @@ RECORDS = ['--host-record=one.test,192.0.2.1,2001:db8::1', '--host-record=two.te
 @contextlib.contextmanager
 def dnsmasq():
     """Gives its address as --server takes it, once it answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    # It cannot be asked to choose a port. Those that the system hands out to connections are avoided; what else is in the way
+    # shows when it ends at once.
+    for attempt in range(20):
+        port = 10000 + (os.getpid() * 31 + attempt) % 20000
+        process = start_dnsmasq(port)
+        try:
+            server = f'127.0.0.1:{port}'
+            while run('resolve', 'two.test', '--server', server)[0] != 0 and process.poll() is None:
+                pass
+            if process.poll() is None:
+                yield server
+                return
+        finally:
+            process.kill()
+            process.wait()
+    raise AssertionError('dnsmasq ends')
+
+
+def start_dnsmasq(port):
     program = shutil.which('dnsmasq') or '/usr/sbin/dnsmasq'
-    process = subprocess.Popen([program, '--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--local=/test/',
-                                '--local=/2.0.192.in-addr.arpa/', '--bind-interfaces', '--listen-address=127.0.0.1', '--user=',
-                                '--pid-file=', '--log-facility=/dev/null', f'--port={port}', *RECORDS])
-    try:
-        server = f'127.0.0.1:{port}'
-        while run('resolve', 'two.test', '--server', server)[0] != 0:
-            if process.poll() is not None:
-                raise AssertionError('dnsmasq ended')
-        yield server
-    finally:
-        process.kill()
-        process.wait()
+    return subprocess.Popen([program, '--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--local=/test/',
+                             '--local=/2.0.192.in-addr.arpa/', '--bind-interfaces', '--listen-address=127.0.0.1', '--user=',
+                             '--pid-file=', '--log-facility=/dev/null', f'--port={port}', *RECORDS])
 
 
 class Resolve(unittest.TestCase):

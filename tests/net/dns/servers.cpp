@@ -37,11 +37,19 @@ std::size_t question_end(const std::string& query) { return query.find('\0', 12)
 
 }  // namespace
 
-Dnsmasq::Dnsmasq(const std::vector<std::string>& records) {
+Dnsmasq::Dnsmasq(const std::vector<std::string>& records) : records_(records) {
   char log[] = "/tmp/weir-dnsmasq-XXXXXX";
   ::close(::mkstemp(log));
   log_ = log;
-  address_ = bound(Socket::open(AddressFamily::inet, SocketType::datagram));
+  start();
+}
+
+// It takes a port for UDP and TCP, and cannot be asked to choose one. Those that the system hands out to
+// connections are avoided; what else is in the way shows when it ends at once.
+void Dnsmasq::start() {
+  static int tried = 0;
+  const int port = 10'000 + (::getpid() * 31 + tried++) % 20'000;
+  address_ = Address::loopback(AddressFamily::inet, static_cast<std::uint16_t>(port));
   std::vector<std::string> arguments{"dnsmasq",
                                      "--keep-in-foreground",
                                      "--conf-file=/dev/null",
@@ -57,7 +65,7 @@ Dnsmasq::Dnsmasq(const std::vector<std::string>& records) {
                                      "--log-facility=" + log_,
                                      "--host-record=ready.test,192.0.2.200",
                                      "--port=" + std::to_string(address_.port())};
-  arguments.insert(arguments.end(), records.begin(), records.end());
+  arguments.insert(arguments.end(), records_.begin(), records_.end());
   std::vector<char*> pointers;
   for (std::string& one : arguments) {
     pointers.push_back(one.data());
@@ -74,16 +82,23 @@ Dnsmasq::~Dnsmasq() {
   ::unlink(log_.c_str());
 }
 
-Coro<void> Dnsmasq::use(EventLoop& loop) const {
-  loop.set_resolver_options({.servers = {&address_, 1},
-                             .search = "",
-                             .timeout = 5s,
-                             .tries = 2,
-                             .hosts_file = "",
-                             .resolv_conf = ""});
+Coro<void> Dnsmasq::use(EventLoop& loop) {
+  const auto set_options = [&] {
+    loop.set_resolver_options({.servers = {&address_, 1},
+                               .search = "",
+                               .timeout = 5s,
+                               .tries = 2,
+                               .hosts_file = "",
+                               .resolv_conf = ""});
+  };
+  set_options();
   std::string answer;
-  while (answer != "192.0.2.200") {
-    REQUIRE_MESSAGE(::waitpid(process_, nullptr, WNOHANG) == 0, "dnsmasq ended");
+  for (int starts = 1; answer != "192.0.2.200";) {
+    if (::waitpid(process_, nullptr, WNOHANG) != 0) {
+      REQUIRE_MESSAGE(++starts <= 20, "dnsmasq ends");
+      start();
+      set_options();
+    }
     try {
       answer = co_await lookup(loop, "ready.test", AddressFamily::inet);
     } catch (const std::system_error& error) {

@@ -18,13 +18,17 @@ class Dnsmasq {
   Dnsmasq& operator=(const Dnsmasq&) = delete;
   ~Dnsmasq();
 
+  // Valid from use() on.
   const Address& address() const noexcept { return address_; }
   // Makes it the loop's server, and returns when it answers.
-  Coro<void> use(EventLoop& loop) const;
+  Coro<void> use(EventLoop& loop);
   // How many queries it has logged whose line contains `text`.
   int queries(const std::string& text) const;
 
  private:
+  void start();
+
+  std::vector<std::string> records_;
   Address address_;
   std::string log_;
   int process_ = -1;

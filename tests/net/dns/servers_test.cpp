@@ -81,7 +81,7 @@ WEIR_TEST("DNS-007 a name that does not exist differs from a temporary failure")
   }
   const std::vector<std::string> records{"--host-record=one.test,192.0.2.1",
                                          "--host-record=six.test,2001:db8::6"};
-  const Dnsmasq server(records);
+  Dnsmasq server(records);
   co_await server.use(loop);
   CHECK(co_await lookup_error(loop, "missing.test") == ResolverErrc::not_found);
   CHECK(co_await lookup_error(loop, "one.test", AddressFamily::inet6) == ResolverErrc::no_data);
@@ -105,7 +105,7 @@ WEIR_TEST("DNS a real server's addresses, aliases, long answers and names of add
   std::vector<std::string> records = many_records();
   records.insert(records.end(), {"--host-record=one.test,192.0.2.101,2001:db8::1",
                                  "--cname=alias.test,one.test", "--host-record=deep.sub.test,192.0.2.103"});
-  const Dnsmasq server(records);
+  Dnsmasq server(records);
   co_await server.use(loop);
   CHECK(co_await lookup(loop, "one.test") == "192.0.2.101 2001:db8::1");
   CHECK(co_await lookup(loop, "One.TEST.", AddressFamily::inet) == "192.0.2.101");
@@ -405,7 +405,7 @@ WEIR_TEST("LESSON-032 a changed resolv.conf is noticed, and look-ups under way a
   // No port can be written there, so the files differ in what can be seen without one: the search domain.
   const std::vector<std::string> records{"--host-record=short.old.test,192.0.2.1",
                                          "--host-record=short.new.test,192.0.2.2"};
-  const Dnsmasq server(records);
+  Dnsmasq server(records);
   co_await server.use(loop);
   const TemporaryFile resolv_conf("search old.test\n");
   loop.set_resolver_options(
