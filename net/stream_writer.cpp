@@ -246,6 +246,13 @@ void check_stream_limit(std::ptrdiff_t limit) {
 
 }  // namespace detail
 
+Coro<StreamPair> open_unix_connection(UnixConnectionOptions options, std::ptrdiff_t limit) {
+  EventLoop& loop = get_running_loop();
+  auto reader = make_ref<StreamReader>(loop, limit);
+  auto factory = [protocol = make_ref<StreamReaderProtocol>(reader)] { return protocol; };
+  return detail::open_stream(std::move(reader), loop.create_unix_connection(std::move(factory), options));
+}
+
 Coro<StreamPair> open_connection(ConnectionOptions options, std::ptrdiff_t limit) {
   EventLoop& loop = get_running_loop();
   auto reader = make_ref<StreamReader>(loop, limit);

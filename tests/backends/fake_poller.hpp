@@ -114,7 +114,6 @@ struct Sockets {
   static std::int64_t adopt(native_socket) noexcept { return 0; }
   static std::int64_t is_blocking(native_socket) noexcept { return 0; }
   static std::int64_t type(native_socket) noexcept { return 0; }
-  // Of TCP, where a short read has taken everything.
   static std::int64_t family(native_socket) noexcept { return static_cast<int>(weir::AddressFamily::inet); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }

@@ -1,12 +1,8 @@
 // UNIX: create_unix_connection, create_unix_server, and the addresses of Unix sockets.
+#include "tests/net/folder.hpp"
 #include "tests/net/net_test.hpp"
 
-#include <filesystem>
 #include <fstream>
-
-#if !defined(WEIR_BACKEND_SIM)
-#include <cstdlib>
-#endif
 
 using namespace weir;
 using namespace weir::testing;
@@ -16,25 +12,6 @@ namespace {
 
 constexpr auto echo = [] { return make_ref<Echo>(); };
 constexpr auto recorder = [] { return make_ref<Recorder>(); };
-
-// A folder of its own for each test. The simulator has no files but those of its sockets.
-class Folder {
- public:
-#if defined(WEIR_BACKEND_SIM)
-  std::string file(const std::string& name) const { return "/run/" + name; }
-#else
-  Folder() : path_((std::filesystem::temp_directory_path() / "weir-unix-XXXXXX").string()) {
-    REQUIRE(::mkdtemp(path_.data()) != nullptr);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string file(const std::string& name) const { return path_ + '/' + name; }
-
- private:
-  std::string path_;
-#endif
-};
 
 // Is there a socket that can be connected to, or the file of one?
 Coro<std::error_code> connect_error_of(EventLoop& loop, std::string path) {

@@ -1,4 +1,5 @@
 // STRM: readers and writers over connections.
+#include "tests/net/folder.hpp"
 #include "tests/net/net_test.hpp"
 
 using namespace weir;
@@ -82,6 +83,25 @@ WEIR_TEST("STRM-001 open_connection and start_server give readers and writers; t
   writer->close();
   co_await writer->wait_closed();
   co_await stop(server);
+}
+
+WEIR_TEST("STRM-001 open_unix_connection and start_unix_server do the same under a path") {
+  const Folder folder;
+  const std::string path = folder.file("lines");
+  const Ref<Server> server = co_await start_unix_server(&echo_lines, {.path = path});
+  auto [reader, writer] = co_await open_unix_connection({.path = path});
+  writer->write("one\ntwo");
+  writer->write_eof();
+  const Bytes first = co_await reader->readline();
+  CHECK(first == "one\n");
+  CHECK(writer->get_extra_info<extra::peername>() == Address::unix_path(path));
+  const Bytes rest = co_await reader->read();
+  CHECK(rest == "two");
+  writer->close();
+  co_await writer->wait_closed();
+  co_await stop(server);
+  CHECK_THROWS_AS(co_await open_unix_connection({.path = path}), std::system_error);
+  CHECK_THROWS_AS((void)start_unix_server(&echo_lines, {}), std::invalid_argument);
 }
 
 WEIR_TEST("STRM-001 the handler is a plain function") {

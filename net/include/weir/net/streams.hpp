@@ -1,4 +1,4 @@
-// open_connection and start_server: a reader and a writer for a connection.
+// open_connection, start_server and their forms for Unix sockets: a reader and a writer for a connection.
 #pragma once
 
 #include <weir/config.hpp>
@@ -9,6 +9,7 @@
 #include <weir/net/server.hpp>
 #include <weir/net/stream_reader.hpp>
 #include <weir/net/stream_writer.hpp>
+#include <weir/net/unix.hpp>
 #include <weir/policy.hpp>
 #include <weir/ref.hpp>
 
@@ -29,6 +30,16 @@ WEIR_API Coro<StreamPair> open_stream(Ref<StreamReader> reader, Coro<StreamConne
 // Throws std::invalid_argument unless a reader can have this limit.
 WEIR_API void check_stream_limit(std::ptrdiff_t limit);
 
+// Makes the protocols of a server of streams.
+template <class F>
+auto stream_factory(F&& client_connected, std::ptrdiff_t limit, const char* call) {
+  check_not_empty(client_connected, call);
+  check_stream_limit(limit);
+  return [&loop = get_running_loop(), limit, handler = stream_handler(std::forward<F>(client_connected))] {
+    return make_ref<StreamReaderProtocol>(make_ref<StreamReader>(loop, limit), handler);
+  };
+}
+
 }  // namespace detail
 
 // Connects, and gives the two halves of the connection (asyncio.open_connection). `options` are those of
@@ -46,14 +57,20 @@ template <class F>
   requires std::invocable<std::decay_t<F>&, Ref<StreamReader>, Ref<StreamWriter>>
 Coro<Ref<Server>> start_server(F&& client_connected, ServerOptions options,
                                std::ptrdiff_t limit = default_stream_limit) {
-  detail::check_not_empty(client_connected, "start_server");
-  detail::check_stream_limit(limit);
-  EventLoop& loop = get_running_loop();
-  return loop.create_server(
-      [&loop, limit, handler = stream_handler(std::forward<F>(client_connected))] {
-        return make_ref<StreamReaderProtocol>(make_ref<StreamReader>(loop, limit), handler);
-      },
-      options);
+  return get_running_loop().create_server(
+      detail::stream_factory(std::forward<F>(client_connected), limit, "start_server"), options);
+}
+
+// As open_connection and start_server, for Unix sockets (asyncio.open_unix_connection, start_unix_server).
+// `options` are those of EventLoop::create_unix_connection and create_unix_server.
+WEIR_API Coro<StreamPair> open_unix_connection(UnixConnectionOptions options,
+                                               std::ptrdiff_t limit = default_stream_limit);
+template <class F>
+  requires std::invocable<std::decay_t<F>&, Ref<StreamReader>, Ref<StreamWriter>>
+Coro<Ref<Server>> start_unix_server(F&& client_connected, UnixServerOptions options,
+                                    std::ptrdiff_t limit = default_stream_limit) {
+  return get_running_loop().create_unix_server(
+      detail::stream_factory(std::forward<F>(client_connected), limit, "start_unix_server"), options);
 }
 
 }  // namespace weir::inline WEIR_ABI
