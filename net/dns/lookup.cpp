@@ -412,8 +412,8 @@ Coro<std::vector<AddrInfo>> get_addr_info(EventLoop& loop, std::optional<std::st
 Coro<std::pair<std::string, std::string>> get_name_info(EventLoop& loop, const Address& address,
                                                         NameInfoFlags flags) {
   LoopAccess::check_open(loop, "getnameinfo");
-  if (address.family() == AddressFamily::unspecified) {
-    throw std::invalid_argument("getnameinfo: the address is unspecified");
+  if (address.family() != AddressFamily::inet && address.family() != AddressFamily::inet6) {
+    throw std::invalid_argument("getnameinfo: " + address.to_string() + " is no IP address");
   }
   return name_both(loop, address, flags);
 }

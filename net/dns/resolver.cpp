@@ -45,8 +45,9 @@ std::vector<std::string> read_domains(std::string_view list) {
 ChannelSettings settings_of(const ResolverOptions& options) {
   ChannelSettings settings;
   for (const Address& server : options.servers) {
-    if (server.family() == AddressFamily::unspecified || server.scope_id() != 0) {
-      refuse("the name server " + server.to_string() + " is not an address without scope");
+    const bool is_ip = server.family() == AddressFamily::inet || server.family() == AddressFamily::inet6;
+    if (!is_ip || server.scope_id() != 0) {
+      refuse("the name server " + server.to_string() + " is not an IP address without scope");
     }
     RawAddress raw = server.raw();
     raw.port = raw.port != 0 ? raw.port : dns_port;

@@ -245,6 +245,9 @@ WEIR_TEST("DNS-010 getnameinfo gives names, and numbers when these are asked for
 
 WEIR_TEST("DNS-011 getnameinfo refuses what is no address") {
   CHECK_THROWS_AS((void)loop.getnameinfo(Address()), std::invalid_argument);
+  CHECK_THROWS_AS((void)loop.getnameinfo(Address::unix_path("/run/weir")), std::invalid_argument);
+  const Address no_server = Address::unix_path("/run/weir");
+  CHECK_THROWS_AS(loop.set_resolver_options({.servers = {&no_server, 1}}), std::invalid_argument);
   co_return;
 }
 

@@ -299,21 +299,34 @@ WEIR_TEST("STRM-020 a handler that fails is reported and its connection closed")
   env.expect_log("unclosed <StreamWriter");  // its frame is gone before anybody hears of the failure
 }
 
+namespace {
+
+// What a handler that waits leaves for the test.
+struct Waiting {
+  Ref<StreamWriter> writer;
+  Ref<TaskBase> task;
+};
+
+Coro<void> wait_for_ever(Waiting& waiting, Ref<StreamWriter> writer) {
+  waiting.writer = std::move(writer);
+  waiting.task = current_task();
+  co_await sleep(1h);
+}
+
+}  // namespace
+
 WEIR_TEST("STRM-020 a handler that is cancelled is not reported; its connection is closed") {
-  Ref<StreamWriter> kept;
-  Ref<TaskBase> handler;
-  const auto waiting = [&](Ref<StreamReader>, Ref<StreamWriter> writer) -> Coro<void> {
-    kept = std::move(writer);
-    handler = current_task();
-    co_await sleep(1h);
+  Waiting waiting;
+  const auto handler = [&waiting](const Ref<StreamReader>&, Ref<StreamWriter> writer) {
+    return wait_for_ever(waiting, std::move(writer));
   };
-  const Ref<Server> server = co_await start_server(waiting, {.host = "127.0.0.1"});
+  const Ref<Server> server = co_await start_server(handler, {.host = "127.0.0.1"});
   auto [reader, writer] = co_await connect(address_of(server));
-  co_await until([&] { return handler != nullptr; });
-  handler->cancel();
+  co_await until([&] { return waiting.task != nullptr; });
+  waiting.task->cancel();
   const Bytes nothing = co_await reader->read();
   CHECK(nothing.empty());
-  CHECK(kept->is_closing());
+  CHECK(waiting.writer->is_closing());
   writer->close();
   co_await stop(server);
 }
