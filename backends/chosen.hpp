@@ -4,6 +4,7 @@
 
 #include "backends/backend.hpp"
 #include "backends/fault_point.hpp"
+#include "backends/host.hpp"
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include "backends/epoll/backend.hpp"

@@ -69,8 +69,8 @@ void Listener::stop() noexcept {
 void Listener::remember_file() noexcept {
   RawAddress address;
   FileIdentity found;
-  if (Backend::Sockets::local_address(socket.native_handle(), address) == 0 && address.path_size != 0 &&
-      address.path.front() != '\0' && Backend::Sockets::socket_file(address, found) == 0) {
+  if (Backend::Sockets::local_address(socket.native_handle(), address) == 0 && address.is_file() &&
+      Backend::Sockets::socket_file(address, found) == 0) {
     file = found;
   }
 }

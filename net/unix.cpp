@@ -47,15 +47,10 @@ void check_unix(EventLoop& loop, std::string_view path, const weir::Socket* sock
   }
 }
 
-bool is_file(const Address& address) noexcept {
-  const std::string_view path = address.raw().path_view();
-  return !path.empty() && path.front() != '\0';
-}
-
 // Removes what a server that is gone has left. An error shows when the path is bound.
 void remove_stale_file(const Address& address) noexcept {
   FileIdentity file;
-  if (is_file(address) && Backend::Sockets::socket_file(address.raw(), file) == 0) {
+  if (address.raw().is_file() && Backend::Sockets::socket_file(address.raw(), file) == 0) {
     Backend::Sockets::remove_file(address.raw());
   }
 }

@@ -175,11 +175,11 @@ SystemAddress to_system(const RawAddress& address) noexcept {
     sockaddr_un un{};
     un.sun_family = AF_UNIX;
     const std::string_view path = address.path_view();
-    const bool is_file = !path.empty() && path.front() != '\0';
-    if (path.size() + (is_file ? 1 : 0) <= sizeof un.sun_path) {
+    const std::size_t size = path.size() + (address.is_file() ? 1 : 0);  // with a file's NUL
+    if (size <= sizeof un.sun_path) {
       std::memcpy(un.sun_path, path.data(), path.size());
       std::memcpy(&result.storage, &un, sizeof un);
-      result.length = static_cast<socklen_t>(path_offset + path.size() + (is_file ? 1 : 0));
+      result.length = static_cast<socklen_t>(path_offset + size);
     } else {
       result.length = 0;
     }

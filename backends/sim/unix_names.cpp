@@ -10,8 +10,6 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
-bool is_file(std::string_view name) noexcept { return !name.empty() && name.front() != '\0'; }
-
 // What Linux makes of a bind without a name.
 RawAddress abstract_name(std::uint64_t number) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -49,7 +47,7 @@ std::int64_t Network::connect_to_name(Socket& socket, const RawAddress& address)
   }
   const auto name = names_.find(address.path_view());
   if (name == names_.end()) {
-    return is_file(address.path_view()) ? -ENOENT : -ECONNREFUSED;
+    return address.is_file() ? -ENOENT : -ECONNREFUSED;
   }
   world_.record(TraceKind::connect, socket.id, name->second.file, 1);
   Socket* const listener = by_id(name->second.socket_id);
@@ -73,7 +71,7 @@ void Network::leave_name(const Socket& socket) noexcept {
   if (name == names_.end() || name->second.socket_id != socket.id) {
     return;  // the server's side of a connection has its listener's name
   }
-  if (is_file(name->first)) {
+  if (socket.local.is_file()) {
     name->second.socket_id = 0;
   } else {
     names_.erase(name);

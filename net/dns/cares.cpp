@@ -6,7 +6,6 @@
 #include "runtime/loop_access.hpp"
 
 #include <ares.h>
-#include <netdb.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -203,17 +202,24 @@ Future<Answer> Channel::ask_addresses(const std::string& name, AddressFamily fam
 Future<Answer> Channel::ask_name(const Address& address) {
   Future<Answer> future = loop_->create_future<Answer>();
   const RawAddress& raw = address.raw();
-  const bool inet = raw.family == AddressFamily::inet;
+  sockaddr_in inet{};
+  inet.sin_family = AF_INET;
+  std::memcpy(&inet.sin_addr, raw.ip.data(), sizeof inet.sin_addr);
+  sockaddr_in6 inet6{};
+  inet6.sin6_family = AF_INET6;
+  std::memcpy(&inet6.sin6_addr, raw.ip.data(), sizeof inet6.sin6_addr);
+  const bool is_inet = raw.family == AddressFamily::inet;
   auto query = std::make_unique<Query>(Query{this, future});
   ++under_way_;
-  ares_gethostbyaddr(
-      channel_, raw.ip.data(), inet ? sizeof(in_addr) : sizeof(in6_addr), inet ? AF_INET : AF_INET6,
-      [](void* argument, int status, int, hostent* host) noexcept {
+  ares_getnameinfo(
+      channel_, is_inet ? reinterpret_cast<sockaddr*>(&inet) : reinterpret_cast<sockaddr*>(&inet6),
+      is_inet ? sizeof inet : sizeof inet6, ARES_NI_LOOKUPHOST | ARES_NI_NAMEREQD,
+      [](void* argument, int status, int, char* name, char*) noexcept {
         const std::unique_ptr<Query> asked(static_cast<Query*>(argument));
         try {
           Answer answer;
-          if (status == ARES_SUCCESS && host != nullptr && host->h_name != nullptr) {
-            answer.name = host->h_name;
+          if (status == ARES_SUCCESS && name != nullptr) {
+            answer.name = name;
           } else {
             answer = failed(status != ARES_SUCCESS ? status : ARES_ENOTFOUND);
           }

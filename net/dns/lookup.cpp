@@ -1,8 +1,10 @@
 // getaddrinfo and getnameinfo: what can be answered here is, and only the rest is asked for.
+#include "backends/chosen.hpp"
 #include "net/dns/errors.hpp"
 #include "net/dns/names.hpp"
 #include "net/dns/order.hpp"
 #include "net/dns/resolver.hpp"
+#include "net/scoped_timer.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/exceptions.hpp>
@@ -235,26 +237,21 @@ std::optional<Found> find_here(const Request& request, Resolver& resolver) {
 class Waiting {
  public:
   Waiting(EventLoop& loop, std::shared_ptr<Channel> channel, const Future<Answer>& answer, Duration limit)
-      : channel_(std::move(channel)) {
-    timer_ = LoopAccess::call_at_plain(
-        loop, add_clamped(loop.time(), limit), Callback([answer] {
+      : channel_(std::move(channel)), timer_(loop, add_clamped(loop.time(), limit), [answer] {
           if (!answer.done()) {
             answer.set_result(
                 Answer{make_error_code(ResolverErrc::temporary_failure), "no answer in time", {}, {}});
           }
-        }));
+        }) {
     channel_->join();
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
-  ~Waiting() {
-    timer_.cancel();
-    channel_->leave();
-  }
+  ~Waiting() { channel_->leave(); }
 
  private:
   std::shared_ptr<Channel> channel_;
-  TimerHandle timer_;
+  ScopedTimer timer_;
 };
 
 // Waits for the answer, whatever it is.
@@ -297,7 +294,8 @@ void put_in_order(std::vector<Address>& addresses) {
   }
   std::vector<Destination> destinations;
   for (const Address& one : addresses) {
-    destinations.push_back({one, source_for(one)});
+    const std::optional<RawAddress> source = source_for(one.raw());
+    destinations.push_back({one, source ? std::optional<Address>(*source) : std::nullopt});
   }
   order_destinations(destinations);
   std::transform(destinations.begin(), destinations.end(), addresses.begin(),

@@ -1,7 +1,7 @@
 // Telling numeric hosts from names.
 #include "net/dns/names.hpp"
 
-#include "net/dns/system.hpp"
+#include "backends/chosen.hpp"
 
 #include <algorithm>
 #include <array>

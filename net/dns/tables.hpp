@@ -1,7 +1,7 @@
 // The hosts file and the services file, read and kept. Knows nothing of loops.
 #pragma once
 
-#include "net/dns/system.hpp"
+#include "backends/chosen.hpp"
 
 #include <weir/net/address.hpp>
 

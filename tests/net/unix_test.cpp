@@ -4,6 +4,12 @@
 
 #include <fstream>
 
+#if defined(WEIR_BACKEND_EPOLL)
+#include <sys/socket.h>
+
+#include <cstring>
+#endif
+
 using namespace weir;
 using namespace weir::testing;
 using namespace std::chrono_literals;
@@ -261,6 +267,52 @@ WEIR_TEST("UNIX-010 abstract names, also with NUL inside, leave nothing behind")
   co_await stop_server(other);
   CHECK(co_await connect_error_of(loop, plain) == std::errc::connection_refused);
 }
+
+#if defined(WEIR_BACKEND_EPOLL)
+
+namespace {
+
+// Sends the text with a descriptor beside it: a read of the other side ends behind this message.
+void send_with_descriptor(const Socket& socket, std::string_view text) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec piece{const_cast<char*>(text.data()), text.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int descriptor = socket.native_handle();
+  std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+  REQUIRE(::sendmsg(socket.native_handle(), &message, 0) == static_cast<ssize_t>(text.size()));
+}
+
+}  // namespace
+
+WEIR_TEST("UNIX bytes behind a message with descriptors are not forgotten") {
+  auto [near, far] = Socket::pair();
+  auto [by_protocol, protocol] = co_await loop.create_unix_connection(recorder, {.sock = &near});
+  send_with_descriptor(far, "one ");
+  send_with_descriptor(far, "two ");
+  co_await loop.sock_sendall(far, "three");
+  co_await until([client = protocol.get()] { return client->received.size() == 13; });
+  CHECK(protocol->received == "one two three");
+  by_protocol->abort();
+  co_await until([client = protocol.get()] { return client->lost == 1; });
+
+  auto [by_sock, other] = Socket::pair();
+  Task<std::string> reading = loop.create_task(read_exactly(loop, by_sock, 13));
+  co_await settle(loop);  // it waits
+  send_with_descriptor(other, "one ");
+  send_with_descriptor(other, "two ");
+  co_await loop.sock_sendall(other, "three");
+  CHECK(co_await reading == "one two three");
+}
+
+#endif
 
 WEIR_TEST("UNIX a connect waits for nobody: a full queue is an error at once") {
   const Folder folder;

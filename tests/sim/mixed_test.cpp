@@ -1,5 +1,5 @@
-// The mixed workload over a slice of seeds. All of them: tools/sim_sweep -n 10000 …/sim_mixed_sim_test
-// -tc='*one seed*'.
+// The mixed workload over a slice of seeds. Very many of them:
+// tools/sim_sweep -n 10000 …/sim_mixed_sim_test -- '-tc=*one seed*'
 #include "tests/sim/mixed.hpp"
 
 #include <doctest/doctest.h>

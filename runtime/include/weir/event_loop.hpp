@@ -17,15 +17,11 @@
 #include <weir/remote.hpp>
 #include <weir/task.hpp>
 
-#include <array>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <concepts>
-#include <cstring>
 #include <functional>
 #include <memory>
-#include <new>
 #include <optional>
 #include <source_location>
 #include <span>
@@ -35,12 +31,6 @@
 #include <vector>
 
 namespace weir::inline WEIR_ABI {
-
-struct ConnectionOptions;
-struct ServerOptions;
-struct UnixConnectionOptions;
-struct UnixServerOptions;
-struct AcceptedSocketOptions;
 
 namespace detail {
 struct BackendHolder;
@@ -142,7 +132,7 @@ class WEIR_API EventLoop {
         (current != nullptr && !detail::ContextAccess::empty(*current))) [[unlikely]] {
       return call_soon_with_care(detail::Callback(std::forward<F>(callback)), options, where);
     }
-    return Handle(anchor_, number_, push_callable(std::forward<F>(callback)));
+    return Handle(anchor_, number_, detail::push_callable(ready_, std::forward<F>(callback)));
   }
   // The same from any thread: wakes the loop if it sleeps (call_soon_threadsafe). While the loop runs, a call
   // from its own thread goes straight to the ready queue, in order with call_soon. Throws RuntimeError when
@@ -327,40 +317,6 @@ class WEIR_API EventLoop {
   friend class AnyCoro;
   friend class Runner;
 
-  // Queues a callable, inside the ring's words when it is small and trivial, else behind a pointer.
-  template <class F>
-  std::uint64_t push_callable(F&& callback) {
-    using C = std::decay_t<F>;
-    if constexpr (sizeof(C) <= 3 * sizeof(void*) && alignof(C) <= alignof(void*) &&
-                  std::is_trivially_copyable_v<C>) {
-      const C packed(std::forward<F>(callback));
-      std::uintptr_t words[3] = {};
-      std::memcpy(words, &packed, sizeof packed);
-      return ready_.push(
-          [](void* object, std::uintptr_t first, std::uintptr_t second, detail::ReadyAction action) {
-            if (action == detail::ReadyAction::run) {
-              const std::uintptr_t packed[3] = {reinterpret_cast<std::uintptr_t>(object), first, second};
-              std::array<std::byte, sizeof(C)> bytes;
-              std::memcpy(&bytes, packed, sizeof(C));
-              std::bit_cast<C>(bytes)();
-            }
-          },
-          reinterpret_cast<void*>(words[0]), words[1], words[2]);
-    } else {
-      C* box = detail::new_block<C>(std::forward<F>(callback));
-      return ready_.push(
-          [](void* object, std::uintptr_t, std::uintptr_t, detail::ReadyAction action) {
-            struct Freed {
-              C* box;
-              ~Freed() { detail::delete_block(box); }
-            } freed{static_cast<C*>(object)};
-            if (action == detail::ReadyAction::run) {
-              (*freed.box)();
-            }
-          },
-          box);
-    }
-  }
   Handle call_soon_with_care(detail::Callback callback, CallOptions options, std::source_location where);
   TimerHandle schedule_at(TimePoint when, detail::Callback&& callback, CallOptions options,
                           std::source_location where);

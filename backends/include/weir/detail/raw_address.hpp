@@ -34,6 +34,8 @@ struct RawAddress {
   static constexpr std::size_t most_path = 108;  // Linux's sun_path; some systems have less
 
   std::string_view path_view() const noexcept { return {path.data(), path_size}; }
+  // Is it the path of a file: neither an abstract name nor none?
+  bool is_file() const noexcept { return path_size != 0 && path.front() != '\0'; }
 
   AddressFamily family = AddressFamily::unspecified;
   std::uint16_t port = 0;

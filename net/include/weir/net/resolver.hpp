@@ -173,7 +173,7 @@ inline Coro<std::vector<AddrInfo>> EventLoop::getaddrinfo(std::optional<std::str
 
 // The names of host and service of an address (loop.getnameinfo): by the hosts file, then by the name servers
 // (not on the simulator). A host without a name is given as its numeric text, and a port without one as its
-// number. Throws std::invalid_argument for an unspecified address and RuntimeError on a closed loop, at the
+// number. Throws std::invalid_argument for what is no IP address and RuntimeError on a closed loop, at the
 // call; std::system_error with ResolverErrc::temporary_failure, and not_found with flag name_required.
 inline Coro<std::pair<std::string, std::string>> EventLoop::getnameinfo(
     const Address& address, NameInfoFlags flags = NameInfoFlags::none) {

@@ -3,10 +3,16 @@
 #pragma once
 
 #include <weir/config.hpp>
+#include <weir/detail/block_pool.hpp>
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -78,5 +84,41 @@ class ReadyQueue {
   std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;
 };
+
+// Queues a callable, inside the ring's words when it is small and trivial, else behind a pointer; gives its
+// number.
+template <class F>
+std::uint64_t push_callable(ReadyQueue& queue, F&& callback) {
+  using C = std::decay_t<F>;
+  if constexpr (sizeof(C) <= 3 * sizeof(void*) && alignof(C) <= alignof(void*) &&
+                std::is_trivially_copyable_v<C>) {
+    const C packed(std::forward<F>(callback));
+    std::uintptr_t words[3] = {};
+    std::memcpy(words, &packed, sizeof packed);
+    return queue.push(
+        [](void* object, std::uintptr_t first, std::uintptr_t second, ReadyAction action) {
+          if (action == ReadyAction::run) {
+            const std::uintptr_t packed[3] = {reinterpret_cast<std::uintptr_t>(object), first, second};
+            std::array<std::byte, sizeof(C)> bytes;
+            std::memcpy(&bytes, packed, sizeof(C));
+            std::bit_cast<C>(bytes)();
+          }
+        },
+        reinterpret_cast<void*>(words[0]), words[1], words[2]);
+  } else {
+    C* box = new_block<C>(std::forward<F>(callback));
+    return queue.push(
+        [](void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
+          struct Freed {
+            C* box;
+            ~Freed() { delete_block(box); }
+          } freed{static_cast<C*>(object)};
+          if (action == ReadyAction::run) {
+            (*freed.box)();
+          }
+        },
+        box);
+  }
+}
 
 }  // namespace weir::inline WEIR_ABI::detail

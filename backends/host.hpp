@@ -1,8 +1,8 @@
-// What the resolver asks of the operating system besides sockets: files, interfaces, and which address a
-// packet would have as its sender.
+// What net/ asks of the machine besides sockets: files, interfaces, and which address a packet would have as
+// its sender. The same for every backend of a system; none of it waits for the network.
 #pragma once
 
-#include <weir/net/address.hpp>
+#include <weir/detail/raw_address.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -30,7 +30,7 @@ std::string interface_name(std::uint32_t number);
 
 // The address from which packets to `destination` would be sent; nothing when there is no route. Sends
 // nothing.
-std::optional<Address> source_for(const Address& destination) noexcept;
+std::optional<RawAddress> source_for(RawAddress destination) noexcept;
 
 // The families of which this machine has an address besides loopback.
 struct ConfiguredFamilies {
