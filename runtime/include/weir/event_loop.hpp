@@ -43,7 +43,10 @@ class Inbox;
 class TimerHeap;
 class RecvAwaiter;
 class RecvIntoAwaiter;
+class RecvFromAwaiter;
+class RecvFromIntoAwaiter;
 class SendAllAwaiter;
+class SendToAwaiter;
 class ConnectAwaiter;
 class AcceptAwaiter;
 template <class F>
@@ -240,14 +243,31 @@ class WEIR_API EventLoop {
       F&& factory, UnixConnectionOptions options);
   template <class F>
   Coro<Ref<Server>> create_unix_server(F&& factory, UnixServerOptions options);
+  // <weir/net/datagram.hpp>: create_datagram_endpoint.
+  template <class F>
+  Coro<std::pair<Ref<DatagramTransport>, detail::ProtocolRef<F>>> create_datagram_endpoint(
+      F&& factory, DatagramEndpointOptions options);
+  // <weir/net/pipe.hpp>: connect_read_pipe, connect_write_pipe.
+  template <class F>
+  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> connect_read_pipe(F&& factory, File pipe);
+  template <class F>
+  Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> connect_write_pipe(F&& factory, File pipe);
+  // <weir/net/sendfile.hpp>: sendfile, sock_sendfile.
+  Coro<std::uint64_t> sendfile(Ref<Transport> transport, File& file, SendFileOptions options);
+  Coro<std::uint64_t> sock_sendfile(Socket& socket, File& file, SendFileOptions options);
 
   // --- Sockets (defined in net/, documented in <weir/net/sock_ops.hpp>)
 
   detail::RecvAwaiter sock_recv(Socket& socket, std::size_t max_bytes);
   detail::RecvIntoAwaiter sock_recv_into(Socket& socket, std::span<std::byte> buffer);
+  detail::RecvFromAwaiter sock_recvfrom(Socket& socket, std::size_t max_bytes);
+  detail::RecvFromIntoAwaiter sock_recvfrom_into(Socket& socket, std::span<std::byte> buffer);
   detail::SendAllAwaiter sock_sendall(Socket& socket, std::span<const std::byte> data);
   detail::SendAllAwaiter sock_sendall(Socket& socket, std::string_view text);
+  detail::SendToAwaiter sock_sendto(Socket& socket, std::span<const std::byte> data, const Address& address);
+  detail::SendToAwaiter sock_sendto(Socket& socket, std::string_view text, const Address& address);
   detail::ConnectAwaiter sock_connect(Socket& socket, const Address& address);
+  Coro<void> sock_connect(Socket& socket, std::string_view host, ServiceName service);
   detail::AcceptAwaiter sock_accept(Socket& socket);
 
   // --- Watching file descriptors (defined in net/)
