@@ -9,7 +9,9 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -27,8 +29,16 @@ enum class Capability : std::uint8_t {
   signals,                // SIGINT reaches the loop
   unix_sockets,           // AF_UNIX, by path
   abstract_unix_sockets,  // by names that are no files
+  // No backend has these two yet: names of hosts outside ASCII, and those that end in ".local".
+  internationalized_names,
+  multicast_dns,
 };
-inline constexpr Capability last_capability = Capability::abstract_unix_sockets;
+inline constexpr Capability last_capability = Capability::multicast_dns;
+
+struct KnownHost {
+  std::vector<RawAddress> addresses;  // none: the name does not exist
+  std::chrono::nanoseconds delay{};   // how long it takes to find out
+};
 
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //
@@ -123,6 +133,9 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
   { b.close_all() } noexcept -> std::same_as<void>;
 
   { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
+  // What a backend that is a world of its own knows of a name: the simulator's table, asked instead of name
+  // servers. The name is in small letters and without a dot at its end.
+  { B::known_host(std::string_view{}) } -> std::same_as<std::optional<KnownHost>>;
 };
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
