@@ -27,8 +27,10 @@ enum class Capability : std::uint8_t {
   signals,                // SIGINT reaches the loop
   unix_sockets,           // AF_UNIX, by path
   abstract_unix_sockets,  // by names that are no files
+  descriptor_passing,     // with bytes on Unix stream sockets
+  peer_credentials,       // of Unix connections
 };
-inline constexpr Capability last_capability = Capability::abstract_unix_sockets;
+inline constexpr Capability last_capability = Capability::peer_credentials;
 
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //
@@ -54,8 +56,8 @@ inline constexpr Capability last_capability = Capability::abstract_unix_sockets;
 //     signal handlers; many wakes before one poll cost one.
 template <class B>
 concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv,
-                             SendOp& send, ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch,
-                             BackendHandle* handle, std::span<const ConstBuffer> buffers,
+                             SendOp& send, RecvFdsOp& recv_fds, SendFdsOp& send_fds, ReadStream& read,
+                             AcceptStream& accepting, Op& op, Watch& watch, BackendHandle* handle, std::span<const ConstBuffer> buffers,
                              BackendHandle** owner, native_socket native, TimePoint deadline) {
   // Made on the loop's thread; throws std::system_error when the system refuses.
   requires std::constructible_from<B, ReadyQueue&>;
@@ -82,6 +84,8 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
   { b.start(accept) } noexcept -> std::same_as<Started>;
   { b.start(recv) } noexcept -> std::same_as<Started>;
   { b.start(send) } noexcept -> std::same_as<Started>;
+  { b.start(recv_fds) } noexcept -> std::same_as<Started>;
+  { b.start(send_fds) } noexcept -> std::same_as<Started>;
   { b.start(read) } noexcept -> std::same_as<Started>;
   { b.start(accepting) } noexcept -> std::same_as<Started>;
   // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
@@ -129,7 +133,8 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
 // errno.
 template <class S>
 concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], const RawAddress& address,
-                               RawAddress& out, FileIdentity& file, int value) {
+                               RawAddress& out, FileIdentity& file, PeerCredentials& credentials,
+                               int value) {
   // A new non-blocking, close-on-exec socket. protocol 0: the type's own.
   { S::open(AddressFamily::inet, SocketType::stream, value) } noexcept -> std::same_as<std::int64_t>;
   { S::open_pair(pair) } noexcept -> std::same_as<std::int64_t>;  // two connected stream sockets
@@ -148,6 +153,8 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   {
     S::family(native)
   } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
+  // Of a connected Unix stream socket: 0, -ENOTCONN, or -EOPNOTSUPP for any other.
+  { S::peer_credentials(native, credentials) } noexcept -> std::same_as<std::int64_t>;
   // The file that a bound Unix socket leaves at the path of `address`. socket_file() tells which it is: 0,
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;

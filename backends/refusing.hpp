@@ -27,6 +27,7 @@ class RefusingBackend {
     static std::int64_t is_blocking(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t type(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t family(native_socket) noexcept { return -ENOTSUP; }
+    static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
   };
 
   explicit RefusingBackend(ReadyQueue&) noexcept {}
@@ -45,6 +46,8 @@ class RefusingBackend {
   Started start(AcceptOp& op) noexcept { return refuse(op); }
   Started start(RecvOp& op) noexcept { return refuse(op); }
   Started start(SendOp& op) noexcept { return refuse(op); }
+  Started start(RecvFdsOp& op) noexcept { return refuse(op); }
+  Started start(SendFdsOp& op) noexcept { return refuse(op); }
   std::int64_t try_send(BackendHandle*, std::span<const ConstBuffer>) noexcept { return -ENOTSUP; }
   Started start(ReadStream& stream) noexcept { return refuse(stream); }
   Started start(AcceptStream& stream) noexcept { return refuse(stream); }

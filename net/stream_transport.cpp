@@ -122,6 +122,12 @@ void StreamTransport::find_extra_info(std::string_view key, void* value) const {
         own.family != AddressFamily::unspecified) {
       store(value, Address(own));
     }
+  } else if (key == extra::peercred::name) {
+    PeerCredentials credentials;
+    if (!is_over() && Backend::has(Capability::peer_credentials) &&
+        Backend::Sockets::peer_credentials(native_, credentials) >= 0) {
+      store(value, credentials);
+    }
   } else if (key == extra::socket::name) {
     if (!is_over()) {
       store(value, SocketView(native_));

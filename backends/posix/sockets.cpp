@@ -1,6 +1,7 @@
 // The socket calls of POSIX.
 #include "backends/posix/sockets.hpp"
 
+#include "backends/posix/retried.hpp"
 #include "backends/posix/socket_address.hpp"
 
 #include <fcntl.h>
@@ -21,22 +22,6 @@ namespace weir::inline WEIR_ABI::detail {
 namespace {
 
 constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
-
-std::int64_t negated_errno() noexcept { return errno == EWOULDBLOCK ? -EAGAIN : -errno; }
-
-// Repeats a call that a signal interrupted and turns its error into a negated errno.
-template <class Call>
-std::int64_t retried(Call call) noexcept {
-  for (;;) {
-    const auto result = call();
-    if (result >= 0) {
-      return static_cast<std::int64_t>(result);
-    }
-    if (errno != EINTR) {
-      return negated_errno();
-    }
-  }
-}
 
 int system_family(AddressFamily family) noexcept {
   switch (family) {

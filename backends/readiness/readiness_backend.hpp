@@ -48,6 +48,8 @@ class ReadinessBackend {
     return park(op, Direction::read);
   }
   Started start(SendOp& op) noexcept;
+  Started start(RecvFdsOp& op) noexcept;
+  Started start(SendFdsOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
     assert(handle->writer == nullptr);
     return handle->knows(is_writable) ? send(*handle, buffers) : -EAGAIN;
@@ -116,6 +118,9 @@ class ReadinessBackend {
     return Started::pending;
   }
   Started park_unsettled(Op& op, Direction direction) noexcept;
+  // Tries at once what the hints allow.
+  template <class Attempt>
+  Started start_once(Op& op, Direction direction, Attempt attempt) noexcept;
   Started start_stream(Op& op) noexcept;
   void stop_stream(Op& op) noexcept;
   static Started done(Op& op, std::int64_t result) noexcept {
@@ -175,6 +180,8 @@ class ReadinessBackend {
     }
   }
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
+  static std::int64_t receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept;
+  static std::int64_t send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept;
 
   // The turn.
   void collect(std::span<const typename Poller::Event> events);
@@ -188,7 +195,7 @@ class ReadinessBackend {
   static void run_event(void* object, std::uintptr_t generation_then, std::uintptr_t, ReadyAction action);
   static void run_answer(void* object, std::uintptr_t its_handle, std::uintptr_t result, ReadyAction action);
   static void run_nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
-  [[gnu::noinline]] void run_accepting(BackendHandle& handle);
+  [[gnu::noinline]] void run_rare_reader(BackendHandle& handle);
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
   [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);

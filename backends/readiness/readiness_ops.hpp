@@ -43,27 +43,36 @@ Started ReadinessBackend<Poller>::start(ConnectOp& op) noexcept {
 }
 
 template <class Poller>
-Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
+template <class Attempt>
+Started ReadinessBackend<Poller>::start_once(Op& op, Direction direction, Attempt attempt) noexcept {
   BackendHandle& handle = *op.handle;
-  assert(op.state == OpState::idle && handle.reader == nullptr);
-  if (handle.knows(is_readable)) {
-    if (const std::int64_t result = accept(handle, op.peer); result != -EAGAIN) {
+  assert(op.state == OpState::idle && handle.op(direction) == nullptr);
+  if (handle.knows(direction == Direction::read ? is_readable : is_writable)) {
+    if (const std::int64_t result = attempt(handle); result != -EAGAIN) {
       return done(op, result);
     }
   }
-  return park(op, Direction::read);
+  return park(op, direction);
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
+  return start_once(op, Direction::read, [&](BackendHandle& handle) { return accept(handle, op.peer); });
 }
 
 template <class Poller>
 Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
-  BackendHandle& handle = *op.handle;
-  assert(op.state == OpState::idle && handle.writer == nullptr);
-  if (handle.knows(is_writable)) {
-    if (const std::int64_t result = send(handle, op.buffers); result != -EAGAIN) {
-      return done(op, result);
-    }
-  }
-  return park(op, Direction::write);
+  return start_once(op, Direction::write, [&](BackendHandle& handle) { return send(handle, op.buffers); });
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(RecvFdsOp& op) noexcept {
+  return start_once(op, Direction::read, [&](BackendHandle& handle) { return receive_fds(handle, op); });
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(SendFdsOp& op) noexcept {
+  return start_once(op, Direction::write, [&](BackendHandle& handle) { return send_fds(handle, op); });
 }
 
 template <class Poller>

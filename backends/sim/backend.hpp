@@ -42,6 +42,7 @@ class SimBackend {
     static std::int64_t is_blocking(native_socket native) noexcept;
     static std::int64_t type(native_socket native) noexcept;
     static std::int64_t family(native_socket native) noexcept;
+    static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
     static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
     static std::int64_t remove_file(const RawAddress& address) noexcept;
   };
@@ -59,6 +60,8 @@ class SimBackend {
   Started start(AcceptOp& op) noexcept;
   Started start(RecvOp& op) noexcept;
   Started start(SendOp& op) noexcept;
+  Started start(RecvFdsOp& op) noexcept;
+  Started start(SendFdsOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
   Started start(ReadStream& stream) noexcept;
   Started start(AcceptStream& stream) noexcept;

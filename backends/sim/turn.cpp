@@ -217,9 +217,7 @@ void SimBackend::run_operation(BackendHandle& handle, Direction direction) noexc
 }
 
 void SimBackend::end_operation(BackendHandle& handle, Op& op, std::int64_t result) noexcept {
-  const Direction direction =
-      op.kind == OpKind::connect || op.kind == OpKind::send ? Direction::write : Direction::read;
-  handle.side(direction).op = nullptr;
+  handle.side(direction_of(op.kind)).op = nullptr;
   op.result = result;
   op.state = OpState::idle;
   op.on_done(op);

@@ -115,6 +115,7 @@ struct Sockets {
   static std::int64_t is_blocking(native_socket) noexcept { return 0; }
   static std::int64_t type(native_socket) noexcept { return 0; }
   static std::int64_t family(native_socket) noexcept { return static_cast<int>(weir::AddressFamily::inet); }
+  static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress&) noexcept {
@@ -182,6 +183,14 @@ struct Sockets {
       }
     }
     return total;
+  }
+  // Descriptors are not among what this kernel knows.
+  static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch&) noexcept {
+    return receive(native, into);
+  }
+  static std::int64_t send_fds(native_socket native, ConstBuffer data,
+                               std::span<const native_socket>) noexcept {
+    return send(native, data);
   }
 };
 

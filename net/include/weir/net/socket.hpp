@@ -38,6 +38,10 @@ class WEIR_API SocketView {
   // What it was opened as. Throws std::system_error (EPROTOTYPE) for a type that weir does not know.
   SocketType type() const;
   AddressFamily family() const;
+  // Who is at the other end of a Unix connection. Throws std::system_error (EOPNOTSUPP) for another kind of
+  // socket, (ENOTCONN) without a connection; NotSupportedError where the system does not tell
+  // ("peer_credentials").
+  PeerCredentials peer_credentials() const;
 
   // SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY, SO_KEEPALIVE, IPV6_V6ONLY.
   void set_reuse_address(bool on = true) const;
