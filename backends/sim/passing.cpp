@@ -1,5 +1,5 @@
-// Who refers to a socket of the simulated network: descriptors, of which several may mean the same socket, and
-// messages in which it travels. It ends with the last of these.
+// Who refers to a socket of the simulated network: descriptors, of which several may mean the same socket,
+// and messages in which it travels. It ends with the last of these.
 #include "backends/sim/network.hpp"
 #include "backends/sim/world.hpp"
 

@@ -131,8 +131,7 @@ struct Sockets {
     return send_gather(native, std::span(&buffer, 1));
   }
   static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch& fds) noexcept {
-    return with(native,
-                [&](Network& network, auto& socket) { return network.receive(socket, into, &fds); });
+    return with(native, [&](Network& network, auto& socket) { return network.receive(socket, into, &fds); });
   }
   static std::int64_t send_fds(native_socket native, ConstBuffer data,
                                std::span<const native_socket> fds) noexcept {

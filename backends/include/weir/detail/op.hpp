@@ -18,7 +18,16 @@ struct BackendHandle;
 // The answer of start(): `done` means that `result` is valid and on_done is never called for this start.
 enum class Started : bool { pending, done };
 
-enum class OpKind : std::uint8_t { connect, accept, recv, send, read_stream, accept_stream, recv_fds, send_fds };
+enum class OpKind : std::uint8_t {
+  connect,
+  accept,
+  recv,
+  send,
+  read_stream,
+  accept_stream,
+  recv_fds,
+  send_fds
+};
 
 // idle: the owner's. pending: the backend's. completing: answered, its on_done waits in the ready queue.
 enum class OpState : std::uint8_t { idle, pending, completing };
@@ -71,7 +80,8 @@ struct SendOp : Op {
 struct FdBatch {
   std::span<native_socket> room;
   std::size_t count = 0;  // how many of `room` were filled
-  // An errno when there were more: EMSGSIZE for want of room, EMFILE for want of numbers. The others are closed.
+  // An errno when there were more: EMSGSIZE for want of room, EMFILE for want of numbers. The others are
+  // closed.
   int lost = 0;
 };
 
