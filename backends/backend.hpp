@@ -54,88 +54,96 @@ inline constexpr Capability last_capability = Capability::peer_credentials;
 //  9. Time comes from now() only; waits round up; no deadline fires early.
 // 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
 //     signal handlers; many wakes before one poll cost one.
+// A part of IsBackend: what Unix sockets and pipes add.
 template <class B>
-concept IsBackend =
-    requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send,
-             RecvFdsOp& recv_fds, SendFdsOp& send_fds, ReadStream& read, AcceptStream& accepting, Op& op,
-             Watch& watch, BackendHandle* handle, std::span<const ConstBuffer> buffers, BackendHandle** owner,
-             native_socket native, TimePoint deadline) {
-      // Made on the loop's thread; throws std::system_error when the system refuses.
-      requires std::constructible_from<B, ReadyQueue&>;
+concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, BackendHandle* handle) {
+  { b.start(receive) } noexcept -> std::same_as<Started>;
+  { b.start(send) } noexcept -> std::same_as<Started>;
+  // What is attached is used as the end of a pipe in this direction only, and need not be a socket. Called
+  // once, before its first operation. A ReadStream on a writing end receives nothing: it ends, with result 0,
+  // when nobody is left who could read. A device that the system cannot wait for is ready all the time.
+  { b.set_pipe(handle, Direction::read) } noexcept -> std::same_as<void>;
+};
 
-      // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend
-      // closes first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends
-      // everything on the handle and closes the socket. detach() does the same but leaves the socket open: it
-      // is the caller's again. find() gives the handle that is attached or watched under this number, or
-      // null.
-      { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
-      { b.close(handle) } noexcept -> std::same_as<void>;
-      { b.detach(handle) } noexcept -> std::same_as<void>;
-      { b.find(native) } noexcept -> std::same_as<BackendHandle*>;
-      // The owner slot moved (the socket object was moved).
-      { b.set_owner(handle, owner) } noexcept -> std::same_as<void>;
-      // The operation that now uses this direction of the handle, or null: for net/ to refuse a second one.
-      { cb.pending(handle, Direction::read) } noexcept -> std::same_as<Op*>;
-      // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
-      { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
-      { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
+template <class B>
+concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv,
+                             SendOp& send, ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch,
+                             BackendHandle* handle, std::span<const ConstBuffer> buffers,
+                             BackendHandle** owner, native_socket native, TimePoint deadline) {
+  // Made on the loop's thread; throws std::system_error when the system refuses.
+  requires std::constructible_from<B, ReadyQueue&>;
+  requires HasUnixOperations<B>;
 
-      // Operations.
-      { b.start(connect) } noexcept -> std::same_as<Started>;
-      { b.start(accept) } noexcept -> std::same_as<Started>;
-      { b.start(recv) } noexcept -> std::same_as<Started>;
-      { b.start(send) } noexcept -> std::same_as<Started>;
-      { b.start(recv_fds) } noexcept -> std::same_as<Started>;
-      { b.start(send_fds) } noexcept -> std::same_as<Started>;
-      { b.start(read) } noexcept -> std::same_as<Started>;
-      { b.start(accepting) } noexcept -> std::same_as<Started>;
-      // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
-      // -EAGAIN when none, or a
-      // negated errno. Not while a SendOp is pending on the handle.
-      { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
-      // A stream that stops is idle at once, and may be started again; stopping makes no system call.
-      // Stopping an idle one does nothing.
-      { b.stop(read) } noexcept -> std::same_as<void>;
-      { b.stop(accepting) } noexcept -> std::same_as<void>;
-      { b.cancel(op) } noexcept -> std::same_as<void>;
-      // Ends the writing side: 0 or a negated errno.
-      { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
+  // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend
+  // closes first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends
+  // everything on the handle and closes the socket. detach() does the same but leaves the socket open: it
+  // is the caller's again. find() gives the handle that is attached or watched under this number, or
+  // null.
+  { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
+  { b.close(handle) } noexcept -> std::same_as<void>;
+  { b.detach(handle) } noexcept -> std::same_as<void>;
+  { b.find(native) } noexcept -> std::same_as<BackendHandle*>;
+  // The owner slot moved (the socket object was moved).
+  { b.set_owner(handle, owner) } noexcept -> std::same_as<void>;
+  // The operation that now uses this direction of the handle, or null: for net/ to refuse a second one.
+  { cb.pending(handle, Direction::read) } noexcept -> std::same_as<Op*>;
+  // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
+  { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
+  { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
 
-      // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
-      // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for
-      // it). unwatch() is final at once: on_ready is not called again.
-      { b.watch(native, watch) } -> std::same_as<std::int64_t>;
-      { b.unwatch(watch) } noexcept -> std::same_as<void>;
+  // Operations.
+  { b.start(connect) } noexcept -> std::same_as<Started>;
+  { b.start(accept) } noexcept -> std::same_as<Started>;
+  { b.start(recv) } noexcept -> std::same_as<Started>;
+  { b.start(send) } noexcept -> std::same_as<Started>;
+  { b.start(read) } noexcept -> std::same_as<Started>;
+  { b.start(accepting) } noexcept -> std::same_as<Started>;
+  // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
+  // -EAGAIN when none, or a
+  // negated errno. Not while a SendOp is pending on the handle.
+  { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
+  // A stream that stops is idle at once, and may be started again; stopping makes no system call.
+  // Stopping an idle one does nothing.
+  { b.stop(read) } noexcept -> std::same_as<void>;
+  { b.stop(accepting) } noexcept -> std::same_as<void>;
+  { b.cancel(op) } noexcept -> std::same_as<void>;
+  // Ends the writing side: 0 or a negated errno.
+  { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
 
-      // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
-      // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
-      // return early for no reason. Throws std::system_error when the system cannot wait at all.
-      { b.poll(deadline) } -> std::same_as<void>;
-      // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
-      // leaves it out.
-      { cb.is_idle() } noexcept -> std::same_as<bool>;
-      { b.wake() } noexcept -> std::same_as<void>;
-      // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
-      // backend that never sleeps ignores it.
-      { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;
-      // The most that a read stream gets at once in the backend's own buffer. It takes effect with the next
-      // read.
-      { b.set_max_read_size(std::size_t{}) } noexcept -> std::same_as<void>;
-      { cb.now() } noexcept -> std::same_as<TimePoint>;
+  // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
+  // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for
+  // it). unwatch() is final at once: on_ready is not called again.
+  { b.watch(native, watch) } -> std::same_as<std::int64_t>;
+  { b.unwatch(watch) } noexcept -> std::same_as<void>;
 
-      // Ends every operation and watch without calling anybody, waits until the system has let go of all of
-      // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
-      // Idempotent; the destructor calls it.
-      { b.close_all() } noexcept -> std::same_as<void>;
+  // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
+  // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
+  // return early for no reason. Throws std::system_error when the system cannot wait at all.
+  { b.poll(deadline) } -> std::same_as<void>;
+  // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
+  // leaves it out.
+  { cb.is_idle() } noexcept -> std::same_as<bool>;
+  { b.wake() } noexcept -> std::same_as<void>;
+  // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
+  // backend that never sleeps ignores it.
+  { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;
+  // The most that a read stream gets at once in the backend's own buffer. It takes effect with the next read.
+  { b.set_max_read_size(std::size_t{}) } noexcept -> std::same_as<void>;
+  { cb.now() } noexcept -> std::same_as<TimePoint>;
 
-      { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
-    };
+  // Ends every operation and watch without calling anybody, waits until the system has let go of all of
+  // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
+  // Idempotent; the destructor calls it.
+  { b.close_all() } noexcept -> std::same_as<void>;
+
+  { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
+};
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
 // errno.
 template <class S>
 concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], const RawAddress& address,
-                               RawAddress& out, FileIdentity& file, PeerCredentials& credentials, int value) {
+                               RawAddress& out, FileIdentity& file, PeerCredentials& peer, int value) {
   // A new non-blocking, close-on-exec socket. protocol 0: the type's own.
   { S::open(AddressFamily::inet, SocketType::stream, value) } noexcept -> std::same_as<std::int64_t>;
   { S::open_pair(pair) } noexcept -> std::same_as<std::int64_t>;  // two connected stream sockets
@@ -155,7 +163,8 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
     S::family(native)
   } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
   // Of a connected Unix stream socket: 0, -ENOTCONN, or -EOPNOTSUPP for any other.
-  { S::peer_credentials(native, credentials) } noexcept -> std::same_as<std::int64_t>;
+  { S::peer_credentials(native, peer) } noexcept -> std::same_as<std::int64_t>;
+  { S::file_kind(native) } noexcept -> std::same_as<std::int64_t>;  // a FileKind
   // The file that a bound Unix socket leaves at the path of `address`. socket_file() tells which it is: 0,
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;

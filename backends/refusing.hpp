@@ -17,6 +17,7 @@ class RefusingBackend {
     static std::int64_t bind(native_socket, const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t listen(native_socket, int) noexcept { return -ENOTSUP; }
     static std::int64_t local_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
+    static std::int64_t file_kind(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
     static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t peer_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
@@ -41,6 +42,7 @@ class RefusingBackend {
   Op* pending(BackendHandle*, Direction) const noexcept { return nullptr; }
   void set_transport(BackendHandle*, bool) noexcept {}
   bool is_transport(BackendHandle*) const noexcept { return false; }
+  void set_pipe(BackendHandle*, Direction) noexcept {}
 
   Started start(ConnectOp& op) noexcept { return refuse(op); }
   Started start(AcceptOp& op) noexcept { return refuse(op); }

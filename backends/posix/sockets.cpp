@@ -1,6 +1,7 @@
 // The socket calls of POSIX.
 #include "backends/posix/sockets.hpp"
 
+#include "backends/posix/gather.hpp"
 #include "backends/posix/retried.hpp"
 #include "backends/posix/socket_address.hpp"
 
@@ -408,17 +409,10 @@ std::int64_t PosixSockets::send_again(native_socket native, ConstBuffer buffer) 
 }
 
 std::int64_t PosixSockets::send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
-  // The system takes no more than this many (IOV_MAX); a few are filled in on the way without touching the
-  // rest of the array.
-  constexpr std::size_t most = 1024;
-  iovec pieces[most];
-  const std::size_t count = std::min(buffers.size(), most);
-  for (std::size_t i = 0; i < count; ++i) {
-    pieces[i] = {const_cast<std::byte*>(buffers[i].data()), buffers[i].size()};
-  }
+  Gathered gathered(buffers);
   msghdr message{};
-  message.msg_iov = pieces;
-  message.msg_iovlen = count;
+  message.msg_iov = gathered.pieces;
+  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(gathered.count);
   return retried([&] { return ::sendmsg(native, &message, send_flags); });
 }
 

@@ -38,6 +38,9 @@ concept IsReadinessSockets =
       { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;
       { S::send(native, buffer) } noexcept -> std::same_as<std::int64_t>;
       { S::send_gather(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+      { S::read(native, into) } noexcept -> std::same_as<std::int64_t>;
+      { S::write(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+      { S::has_hung_up(native) } noexcept -> std::same_as<std::int64_t>;
       { S::receive_fds(native, into, received_fds) } noexcept -> std::same_as<std::int64_t>;
       { S::send_fds(native, buffer, fds) } noexcept -> std::same_as<std::int64_t>;
     };

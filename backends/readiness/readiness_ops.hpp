@@ -16,7 +16,12 @@ Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) no
   BackendHandle& handle = *op.handle;
   handle.op(direction) = &op;
   op.state = OpState::pending;
-  if (const std::int64_t error = sync(handle); error < 0) {
+  const std::int64_t error = handle.unpollable ? -EPERM : sync(handle);
+  if (error == -EPERM && handle.pipe) {
+    wait_for_nothing(handle, direction);
+    return Started::pending;
+  }
+  if (error < 0) {
     handle.op(direction) = nullptr;
     op.state = OpState::idle;
     return done(op, error);
@@ -28,6 +33,20 @@ Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) no
     queue_item(handle);  // the poller has reported it already and will not again
   }
   return Started::pending;
+}
+
+// What cannot be waited for is tried once a turn. Only the end of a device that is written to is not looked
+// for: it has none.
+template <class Poller>
+void ReadinessBackend<Poller>::wait_for_nothing(BackendHandle& handle, Direction direction) noexcept {
+  handle.unpollable = 1;
+  if (handle.write_only) {
+    handle.unlearn(is_readable);
+  }
+  if (direction == Direction::write || !handle.write_only) {
+    handle.set_stalled(false);
+    queue_item(handle);
+  }
 }
 
 template <class Poller>

@@ -25,7 +25,8 @@ std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
   if (total == 0) {
     return 0;
   }
-  const std::int64_t result = Sockets::send_gather(handle.native, buffers);
+  const std::int64_t result = handle.pipe && !handle.is_socket ? Sockets::write(handle.native, buffers)
+                                                               : Sockets::send_gather(handle.native, buffers);
   if (result != static_cast<std::int64_t>(total)) {
     note_short_send(handle, result);
   }
@@ -43,6 +44,20 @@ std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress&
     if (result >= 0 || !Sockets::concerns_one_connection(result)) {
       break;
     }
+  }
+  return result;
+}
+
+// A writing end is not read, whatever it may hold for others: only its end is looked for. Short is not
+// drained: terminals give lines.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::receive_from_pipe(BackendHandle& handle,
+                                                         std::span<std::byte> into) noexcept {
+  const std::int64_t result = handle.write_only  ? (Sockets::has_hung_up(handle.native) != 0 ? 0 : -EAGAIN)
+                              : handle.is_socket ? Sockets::receive(handle.native, into)
+                                                 : Sockets::read(handle.native, into);
+  if (result == -EAGAIN && !handle.unpollable) {
+    handle.unlearn(is_readable | is_ended);
   }
   return result;
 }
@@ -172,6 +187,9 @@ void ReadinessBackend<Poller>::run_watches_and_writer(BackendHandle& handle, std
   }
   if (handle.generation == generation && (handle.fired() & is_writable) != 0) {
     run_watch(handle, Direction::write);
+  }
+  if (handle.generation == generation && handle.unpollable && handle.writer != nullptr) {
+    queue_item(handle);
   }
   if (handle.generation == generation && is_level(handle)) {
     sync(handle);  // an error is the same that the next operation or watch will be told

@@ -164,6 +164,10 @@ void SimBackend::set_transport(BackendHandle* handle, bool is) noexcept { handle
 
 bool SimBackend::is_transport(BackendHandle* handle) const noexcept { return handle->transport; }
 
+void SimBackend::set_pipe(BackendHandle* handle, Direction direction) noexcept {
+  handle->write_only = direction == Direction::write;
+}
+
 std::int64_t SimBackend::shutdown_write(BackendHandle* handle) noexcept {
   enter();
   Socket* socket = socket_of(*handle);

@@ -181,6 +181,11 @@ bool Network::is_readable(const Socket& socket) const noexcept {
   return true;
 }
 
+bool Network::has_hung_up(const Socket& socket) const noexcept {
+  return socket.state == SocketState::reset || socket.state == SocketState::fresh || socket.error != 0 ||
+         (socket.ended && by_id(socket.peer_id) == nullptr);
+}
+
 bool Network::is_writable(const Socket& socket) const noexcept {
   switch (socket.state) {
     case SocketState::listening:

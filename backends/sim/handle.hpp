@@ -38,6 +38,7 @@ struct BackendHandle {
   bool in_use = false;
   bool marked = false;
   bool transport = false;
+  bool write_only = false;  // the writing end of a pipe: its read stream only sees the end
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

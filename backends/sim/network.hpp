@@ -64,6 +64,8 @@ class Network {
   // Level-triggered readiness, as poll(2) reports it.
   bool is_readable(const Socket& socket) const noexcept;
   bool is_writable(const Socket& socket) const noexcept;
+  // Is nobody left at the other end, or an error pending?
+  bool has_hung_up(const Socket& socket) const noexcept;
 
   // When the next segment arrives; TimePoint::max() when none is under way.
   TimePoint next_arrival() const noexcept { return events_.empty() ? TimePoint::max() : events_.top().at; }

@@ -79,7 +79,7 @@ void Network::end(Socket& socket) {
     // were.
     if (socket.option(SocketOption::linger_abort) != 0 || socket.in.arrived() > 0) {
       schedule(Segment::reset, socket, socket.peer_id);
-    } else if (!socket.write_shut) {
+    } else if (!socket.write_shut || socket.is_unix()) {  // a second one says that nobody reads any more
       schedule(Segment::fin, socket, socket.peer_id);
     }
   }

@@ -124,6 +124,13 @@ std::int64_t SimBackend::Sockets::peer_credentials(native_socket native, PeerCre
   });
 }
 
+std::int64_t SimBackend::Sockets::file_kind(native_socket native) noexcept {
+  if (static_cast<std::int64_t>(native) >= 0 && native < Network::first_number) {
+    return -ENOTSUP;
+  }
+  return with_socket(native, [](Network&, Socket&) { return static_cast<int>(FileKind::socket); });
+}
+
 std::int64_t SimBackend::Sockets::socket_file(const RawAddress& address, FileIdentity& out) noexcept {
   return with_world([&](Network& network) { return network.socket_file(address, out); });
 }

@@ -228,6 +228,13 @@ void SimBackend::run_read(BackendHandle& handle, ReadStream& stream) noexcept {
   const auto goes_on = [&] {
     return handle.generation == generation && handle.side(Direction::read).op == &stream;
   };
+  if (handle.write_only) {
+    const Socket* const end = socket_of(handle);
+    if (end == nullptr || network().has_hung_up(*end)) {
+      end_operation(handle, stream, end != nullptr ? 0 : -EBADF);
+    }
+    return;
+  }
   const bool own_memory = stream.get_buffer != nullptr;
   std::span<std::byte> into;
   if (own_memory) {

@@ -107,6 +107,7 @@ struct Sockets {
     return with(native, [](Network&, auto& socket) { return static_cast<int>(socket.family); });
   }
   static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
+  static std::int64_t file_kind(native_socket) noexcept { return static_cast<int>(FileKind::socket); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress& address) noexcept {
@@ -129,6 +130,15 @@ struct Sockets {
   }
   static std::int64_t send(native_socket native, ConstBuffer buffer) noexcept {
     return send_gather(native, std::span(&buffer, 1));
+  }
+  static std::int64_t read(native_socket native, std::span<std::byte> into) noexcept {
+    return receive(native, into);
+  }
+  static std::int64_t write(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
+    return send_gather(native, buffers);
+  }
+  static std::int64_t has_hung_up(native_socket native) noexcept {
+    return with(native, [](Network& network, auto& socket) { return network.has_hung_up(socket); });
   }
   static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch& fds) noexcept {
     return with(native, [&](Network& network, auto& socket) { return network.receive(socket, into, &fds); });

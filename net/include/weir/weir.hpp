@@ -22,6 +22,7 @@
 #include <weir/net/descriptors.hpp>
 #include <weir/net/extra.hpp>
 #include <weir/net/file.hpp>
+#include <weir/net/pipe.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
 #include <weir/net/server.hpp>

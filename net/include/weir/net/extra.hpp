@@ -28,6 +28,12 @@ struct peercred {
   static constexpr std::string_view name = "peercred";
 };
 
+// The descriptor of a pipe's transport, while it is open ('pipe'). Do not read, write or close it.
+struct pipe {
+  using type = native_socket;
+  static constexpr std::string_view name = "pipe";
+};
+
 // The transport's socket, to look at and to set options on, while it is open ('socket'). Do not read, write
 // or close it.
 struct socket {
