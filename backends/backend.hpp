@@ -29,6 +29,8 @@ enum class Capability : std::uint8_t {
   signals,                // SIGINT reaches the loop
   unix_sockets,           // AF_UNIX, by path
   abstract_unix_sockets,  // by names that are no files
+  descriptor_passing,     // with bytes on Unix stream sockets
+  peer_credentials,       // of Unix connections
   // No backend has these two yet: names of hosts outside ASCII, and those that end in ".local".
   internationalized_names,
   multicast_dns,
@@ -63,7 +65,7 @@ struct KnownHost {
 // 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
 //     signal handlers; many wakes before one poll cost one.
 //
-// A backend is what has all of the four concepts that follow.
+// A backend is what has all of the concepts that follow.
 
 // Making one, its capabilities, and its end.
 template <class B>
@@ -129,6 +131,17 @@ concept HasOperations =
       { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
     };
 
+// Operations: what Unix sockets and pipes add.
+template <class B>
+concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, BackendHandle* handle) {
+  { b.start(receive) } noexcept -> std::same_as<Started>;
+  { b.start(send) } noexcept -> std::same_as<Started>;
+  // What is attached is used as the end of a pipe in this direction only, and need not be a socket. Called
+  // once, before its first operation. A ReadStream on a writing end receives nothing: it ends, with result 0,
+  // when nobody is left who could read. A device that the system cannot wait for is ready all the time.
+  { b.set_pipe(handle, Direction::read) } noexcept -> std::same_as<void>;
+};
+
 // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever), an
 // event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may return early
 // for no reason. Throws std::system_error when the system cannot wait at all.
@@ -148,13 +161,13 @@ concept HasTurn = requires(B& b, const B& cb, TimePoint deadline) {
 };
 
 template <class B>
-concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasTurn<B>;
+concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasUnixOperations<B> && HasTurn<B>;
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
 // errno.
 template <class S>
 concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], const RawAddress& address,
-                               RawAddress& out, FileIdentity& file, int value) {
+                               RawAddress& out, FileIdentity& file, PeerCredentials& peer, int value) {
   // A new non-blocking, close-on-exec socket. protocol 0: the type's own.
   { S::open(AddressFamily::inet, SocketType::stream, value) } noexcept -> std::same_as<std::int64_t>;
   { S::open_pair(pair) } noexcept -> std::same_as<std::int64_t>;  // two connected stream sockets
@@ -173,6 +186,9 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   {
     S::family(native)
   } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
+  // Of a connected Unix stream socket: 0, -ENOTCONN, or -EOPNOTSUPP for any other.
+  { S::peer_credentials(native, peer) } noexcept -> std::same_as<std::int64_t>;
+  { S::file_kind(native) } noexcept -> std::same_as<std::int64_t>;  // a FileKind
   // The file that a bound Unix socket leaves at the path of `address`. socket_file() tells which it is: 0,
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;

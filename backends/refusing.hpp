@@ -17,6 +17,7 @@ class RefusingBackend {
     static std::int64_t bind(native_socket, const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t listen(native_socket, int) noexcept { return -ENOTSUP; }
     static std::int64_t local_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
+    static std::int64_t file_kind(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
     static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t peer_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
@@ -27,6 +28,7 @@ class RefusingBackend {
     static std::int64_t is_blocking(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t type(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t family(native_socket) noexcept { return -ENOTSUP; }
+    static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
   };
 
   explicit RefusingBackend(ReadyQueue&) noexcept {}
@@ -40,11 +42,14 @@ class RefusingBackend {
   Op* pending(BackendHandle*, Direction) const noexcept { return nullptr; }
   void set_transport(BackendHandle*, bool) noexcept {}
   bool is_transport(BackendHandle*) const noexcept { return false; }
+  void set_pipe(BackendHandle*, Direction) noexcept {}
 
   Started start(ConnectOp& op) noexcept { return refuse(op); }
   Started start(AcceptOp& op) noexcept { return refuse(op); }
   Started start(RecvOp& op) noexcept { return refuse(op); }
   Started start(SendOp& op) noexcept { return refuse(op); }
+  Started start(RecvFdsOp& op) noexcept { return refuse(op); }
+  Started start(SendFdsOp& op) noexcept { return refuse(op); }
   std::int64_t try_send(BackendHandle*, std::span<const ConstBuffer>) noexcept { return -ENOTSUP; }
   Started start(ReadStream& stream) noexcept { return refuse(stream); }
   Started start(AcceptStream& stream) noexcept { return refuse(stream); }

@@ -21,8 +21,8 @@ namespace {
 // Runs connection_made in a turn of its own, outside of any task, and resumes the task after it.
 class BeginAwaiter : public AwaiterBase, private CancelHook {
  public:
-  explicit BeginAwaiter(StreamTransport& transport) noexcept
-      : CancelHook([](CancelHook&, std::string_view) noexcept { return false; }, "create_connection"),
+  BeginAwaiter(StreamTransport& transport, const char* call) noexcept
+      : CancelHook([](CancelHook&, std::string_view) noexcept { return false; }, call),
         transport_(&transport) {}
 
   bool await_ready() const noexcept { return false; }
@@ -151,9 +151,13 @@ Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<B
   RawAddress peer;
   Backend::Sockets::peer_address(socket.native_handle(), peer);
   set_no_delay(socket, peer);
-  const Ref<StreamTransport> transport =
+  Ref<StreamTransport> transport =
       StreamTransport::make(loop, socket, std::move(protocol), peer, copy_context(), nullptr);
-  BeginAwaiter beginning(*transport);
+  co_return co_await begun(std::move(transport), "create_connection");
+}
+
+Coro<Ref<Transport>> begun(Ref<StreamTransport> transport, const char* call) {
+  BeginAwaiter beginning(*transport, call);
   try {
     co_await beginning;
   } catch (...) {

@@ -56,6 +56,15 @@ AddressFamily SocketView::family() const {
   return static_cast<AddressFamily>(detail::check(Api::family(native_), "socket family"));
 }
 
+PeerCredentials SocketView::peer_credentials() const {
+  if (!detail::Backend::has(detail::Capability::peer_credentials)) {
+    throw NotSupportedError("peer_credentials", "peer_credentials");
+  }
+  PeerCredentials credentials;
+  detail::check(Api::peer_credentials(native_, credentials), "peer_credentials");
+  return credentials;
+}
+
 void SocketView::set_reuse_address(bool on) const {
   set(native_, SocketOption::reuse_address, on, "set_reuse_address");
 }

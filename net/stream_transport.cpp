@@ -10,6 +10,7 @@
 #include <weir/log.hpp>
 
 #include <cassert>
+#include <cerrno>
 #include <stdexcept>
 #include <utility>
 
@@ -55,6 +56,17 @@ Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket
   return transport;
 }
 
+Ref<StreamTransport> StreamTransport::make_pipe(EventLoop& loop, weir::Socket& pipe,
+                                                Ref<BaseProtocol> protocol, Context context,
+                                                Direction direction) {
+  const Ref<StreamTransport> transport =
+      make(loop, pipe, std::move(protocol), RawAddress(), std::move(context), nullptr);
+  transport->backend().set_pipe(transport->handle, direction);
+  transport->use_ = direction == Direction::read ? Use::reading : Use::writing;
+  transport->eof_wanted_ = direction == Direction::read;
+  return transport;
+}
+
 TransportList& StreamTransport::list() const noexcept {
   return server_ != nullptr ? server_->clients : LoopAccess::net(*loop_)->transports;
 }
@@ -87,7 +99,7 @@ void StreamTransport::begin() noexcept {
     report("protocol.connection_made() failed", std::current_exception());
   }
   // connection_made may have paused and resumed reading, and so begun it.
-  if (is_reading() && state == OpState::idle) {
+  if (!closing_ && !reading_paused_ && state == OpState::idle) {
     start_reading();
   }
 }
@@ -122,15 +134,33 @@ void StreamTransport::find_extra_info(std::string_view key, void* value) const {
         own.family != AddressFamily::unspecified) {
       store(value, Address(own));
     }
+  } else if (key == extra::peercred::name) {
+    PeerCredentials credentials;
+    if (!is_over() && Backend::has(Capability::peer_credentials) &&
+        Backend::Sockets::peer_credentials(native_, credentials) >= 0) {
+      store(value, credentials);
+    }
   } else if (key == extra::socket::name) {
-    if (!is_over()) {
+    if (!is_over() && use_ == Use::both) {
       store(value, SocketView(native_));
+    }
+  } else if (key == extra::pipe::name) {
+    if (!is_over() && use_ != Use::both) {
+      store(value, native_);
     }
   }
 }
 
 std::string StreamTransport::describe() const {
-  return "<Transport peername=" + Address(peer_.raw()).to_string() + (closing_ ? " closing>" : ">");
+  const std::string what =
+      use_ == Use::both ? "peername=" + Address(peer_.raw()).to_string() : "pipe=" + std::to_string(native_);
+  return "<Transport " + what + (closing_ ? " closing>" : ">");
+}
+
+// What connection_lost gets for an error of the system.
+std::exception_ptr StreamTransport::failure(const char* call, std::int64_t error) const {
+  return std::make_exception_ptr(use_ == Use::both ? os_error(error, call, Address(peer_.raw()))
+                                                   : os_error(error, std::string("pipe ") + call));
 }
 
 // --- Reading
@@ -140,11 +170,14 @@ void StreamTransport::start_reading() noexcept {
     return;
   }
   if (backend().start(static_cast<ReadStream&>(*this)) == Started::done) [[unlikely]] {
-    lose(std::make_exception_ptr(os_error(result, "recv", Address(peer_.raw()))));
+    lose(failure("recv", result));
   }
 }
 
 void StreamTransport::pause_reading() {
+  if (use_ == Use::writing) {
+    throw NotSupportedError("pause_reading");
+  }
   if (closing_ || reading_paused_ || is_over()) {
     return;
   }
@@ -153,6 +186,9 @@ void StreamTransport::pause_reading() {
 }
 
 void StreamTransport::resume_reading() {
+  if (use_ == Use::writing) {
+    throw NotSupportedError("resume_reading");
+  }
   if (closing_ || !reading_paused_ || is_over()) {
     return;
   }
@@ -203,12 +239,16 @@ void StreamTransport::reading_ended(Op& op) noexcept {
   if (self.result == 0) {
     self.end_of_stream();
   } else {
-    self.lose(std::make_exception_ptr(os_error(self.result, "recv", Address(self.peer_.raw()))));
+    self.lose(self.failure("recv", self.result));
   }
 }
 
 void StreamTransport::end_of_stream() noexcept {
   end_received_ = true;
+  if (use_ == Use::writing) {
+    lose(queue_ != nullptr ? failure("send", -EPIPE) : nullptr);
+    return;
+  }
   const Ref<BaseProtocol> protocol = protocol_;
   bool stays_open = false;
   try {
@@ -219,7 +259,7 @@ void StreamTransport::end_of_stream() noexcept {
     callback_failed("Fatal error: protocol.eof_received() call failed.");
     return;
   }
-  if (!stays_open) {
+  if (!stays_open || use_ == Use::reading) {
     close();
   }
 }

@@ -25,6 +25,9 @@ class StreamTransport final : public Transport, private ReadStream {
   // attaching throws.
   static Ref<StreamTransport> make(EventLoop& loop, weir::Socket& socket, Ref<BaseProtocol> protocol,
                                    const RawAddress& peer, Context context, ServerState* server);
+  // The same for what is read or written as a pipe.
+  static Ref<StreamTransport> make_pipe(EventLoop& loop, weir::Socket& pipe, Ref<BaseProtocol> protocol,
+                                        Context context, Direction direction);
   // connection_made, then reading. Once.
   void begin() noexcept;
   // The loop closes: reports an open transport, closes the socket, and lets go of everybody.
@@ -37,18 +40,18 @@ class StreamTransport final : public Transport, private ReadStream {
   void set_protocol(Ref<BaseProtocol> protocol) override;
   Ref<BaseProtocol> get_protocol() const noexcept override { return protocol_; }
   EventLoop& get_loop() const noexcept override { return *loop_; }
-  bool is_reading() const noexcept override { return !closing_ && !reading_paused_; }
+  bool is_reading() const noexcept override { return use_ != Use::writing && !closing_ && !reading_paused_; }
   void pause_reading() override;
   void resume_reading() override;
   void write(std::span<const std::byte> data) override;
   void write(Bytes&& data) override;
   void writelines(std::span<const std::span<const std::byte>> pieces) override;
-  bool can_write_eof() const noexcept override { return true; }
+  bool can_write_eof() const noexcept override { return use_ != Use::reading; }
   void write_eof() override;
   void abort() noexcept override;
   std::size_t get_write_buffer_size() const noexcept override;
   WriteBufferLimits get_write_buffer_limits() const noexcept override {
-    return limits_ != nullptr ? *limits_ : default_limits;
+    return limits_ != nullptr ? *limits_ : use_ != Use::reading ? default_limits : WriteBufferLimits{};
   }
   void set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                std::optional<std::ptrdiff_t> low) override;
@@ -58,6 +61,10 @@ class StreamTransport final : public Transport, private ReadStream {
 
  private:
   friend class TransportList;
+
+  // A pipe goes one way. One that is written to is still watched for its reader's end, by the read stream;
+  // one that is read is from the beginning what others are after write_eof().
+  enum class Use : std::uint8_t { both, reading, writing };
 
   StreamTransport(EventLoop& loop, Ref<BaseProtocol> protocol, const RawAddress& peer, Context context,
                   ServerState* server);
@@ -70,6 +77,7 @@ class StreamTransport final : public Transport, private ReadStream {
   TransportList& list() const noexcept;
   void use_protocol(Ref<BaseProtocol> protocol) noexcept;
   std::string describe() const;
+  std::exception_ptr failure(const char* call, std::int64_t error) const;
 
   // Reading.
   static void received(ReadStream& stream, std::span<std::byte> data) noexcept;
@@ -118,8 +126,9 @@ class StreamTransport final : public Transport, private ReadStream {
   bool writing_paused_ : 1 = false;  // pause_writing was called last
   bool eof_wanted_ : 1 = false;      // write_eof()
   bool eof_sent_ : 1 = false;
-  bool buffered_ : 1 = false;        // the kind of protocol_
-  std::uint8_t ignored_writes_ = 0;  // after the end, up to where the warning comes
+  bool buffered_ : 1 = false;            // the kind of protocol_
+  std::uint8_t ignored_writes_ : 4 = 0;  // after the end, up to where the warning comes
+  Use use_ : 2 = Use::both;
   native_socket native_ = invalid_socket;
   EventLoop* loop_;
   Ref<BaseProtocol> protocol_;
@@ -131,5 +140,9 @@ class StreamTransport final : public Transport, private ReadStream {
   PeerAddress peer_;
   std::unique_ptr<WriteBufferLimits> limits_;  // null until somebody sets them
 };
+
+// Calls connection_made in a turn of its own and gives the transport after it; aborts it when the task is
+// cancelled meanwhile. `call` is what the task waits for.
+Coro<Ref<Transport>> begun(Ref<StreamTransport> transport, const char* call);
 
 }  // namespace weir::inline WEIR_ABI::detail

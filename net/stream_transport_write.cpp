@@ -27,6 +27,9 @@ constexpr int queued_writes_until_check = 8;
 
 bool StreamTransport::may_write(const char* call, std::size_t size) {
   if (eof_wanted_) [[unlikely]] {
+    if (use_ == Use::reading) {
+      throw NotSupportedError(call);
+    }
     throw RuntimeError(std::string(call) + ": cannot write after write_eof()");
   }
   if (size == 0) {
@@ -166,7 +169,7 @@ void StreamTransport::check_still_connected() noexcept {
   }
   queue_->unseen_writes = 0;
   if (const std::int64_t error = Backend::Sockets::get_option(native_, SocketOption::error); error > 0) {
-    lose(std::make_exception_ptr(os_error(-error, "send", Address(peer_.raw()))));
+    lose(failure("send", -error));
   }
 }
 
@@ -194,7 +197,7 @@ void StreamTransport::writing_failed(std::int64_t error) noexcept {
   if (queue_ != nullptr) {
     drop_queue();
   }
-  lose(std::make_exception_ptr(os_error(error, "send", Address(peer_.raw()))));
+  lose(failure("send", error));
 }
 
 void StreamTransport::sent(Op& op) noexcept {
@@ -263,6 +266,9 @@ void StreamTransport::pause_writing_if_full() noexcept {
 
 void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                               std::optional<std::ptrdiff_t> low) {
+  if (use_ == Use::reading) {
+    throw NotSupportedError("set_write_buffer_limits");
+  }
   if (!high) {
     high = low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX)
                : static_cast<std::ptrdiff_t>(default_limits.high);
@@ -282,11 +288,16 @@ void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high
 // --- The end of writing
 
 void StreamTransport::write_eof() {
+  if (use_ == Use::reading) {
+    throw NotSupportedError("write_eof");
+  }
   if (closing_ || eof_wanted_ || is_over()) {
     return;
   }
   eof_wanted_ = true;
-  if (queue_ == nullptr) {
+  if (use_ == Use::writing) {
+    close();  // there is nothing else to it
+  } else if (queue_ == nullptr) {
     end_writing();
   }
 }
@@ -294,7 +305,7 @@ void StreamTransport::write_eof() {
 void StreamTransport::end_writing() noexcept {
   eof_sent_ = true;
   if (const std::int64_t result = backend().shutdown_write(handle); result < 0) {
-    lose(std::make_exception_ptr(os_error(result, "write_eof", Address(peer_.raw()))));
+    lose(failure("write_eof", result));
   }
 }
 

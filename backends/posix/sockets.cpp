@@ -1,6 +1,8 @@
 // The socket calls of POSIX.
 #include "backends/posix/sockets.hpp"
 
+#include "backends/posix/gather.hpp"
+#include "backends/posix/retried.hpp"
 #include "backends/posix/socket_address.hpp"
 
 #include <fcntl.h>
@@ -21,22 +23,6 @@ namespace weir::inline WEIR_ABI::detail {
 namespace {
 
 constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
-
-std::int64_t negated_errno() noexcept { return errno == EWOULDBLOCK ? -EAGAIN : -errno; }
-
-// Repeats a call that a signal interrupted and turns its error into a negated errno.
-template <class Call>
-std::int64_t retried(Call call) noexcept {
-  for (;;) {
-    const auto result = call();
-    if (result >= 0) {
-      return static_cast<std::int64_t>(result);
-    }
-    if (errno != EINTR) {
-      return negated_errno();
-    }
-  }
-}
 
 int system_family(AddressFamily family) noexcept {
   switch (family) {
@@ -423,17 +409,10 @@ std::int64_t PosixSockets::send_again(native_socket native, ConstBuffer buffer) 
 }
 
 std::int64_t PosixSockets::send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
-  // The system takes no more than this many (IOV_MAX); a few are filled in on the way without touching the
-  // rest of the array.
-  constexpr std::size_t most = 1024;
-  iovec pieces[most];
-  const std::size_t count = std::min(buffers.size(), most);
-  for (std::size_t i = 0; i < count; ++i) {
-    pieces[i] = {const_cast<std::byte*>(buffers[i].data()), buffers[i].size()};
-  }
+  Gathered gathered(buffers);
   msghdr message{};
-  message.msg_iov = pieces;
-  message.msg_iovlen = count;
+  message.msg_iov = gathered.pieces;
+  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(gathered.count);
   return retried([&] { return ::sendmsg(native, &message, send_flags); });
 }
 

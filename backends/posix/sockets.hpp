@@ -27,6 +27,8 @@ struct PosixSockets {
   static std::int64_t is_blocking(native_socket native) noexcept;
   static std::int64_t type(native_socket native) noexcept;
   static std::int64_t family(native_socket native) noexcept;
+  static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
+  static std::int64_t file_kind(native_socket native) noexcept;
   static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
   static std::int64_t remove_file(const RawAddress& address) noexcept;
 
@@ -51,6 +53,16 @@ struct PosixSockets {
   }
   // Takes as many of the buffers as one system call does.
   static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
+  // The same with descriptors (RecvFdsOp, SendFdsOp); in passing.cpp.
+  static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch& fds) noexcept;
+  static std::int64_t send_fds(native_socket native, ConstBuffer data,
+                               std::span<const native_socket> fds) noexcept;
+  // The same for any descriptor; in pipes.cpp. A terminal that has hung up is at its end. Writing never
+  // raises SIGPIPE.
+  static std::int64_t read(native_socket native, std::span<std::byte> into) noexcept;
+  static std::int64_t write(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
+  // 1 when nobody is left at the other end, else 0.
+  static std::int64_t has_hung_up(native_socket native) noexcept;
 
  private:
   // After a failure, which is in errno.

@@ -61,7 +61,12 @@ struct BackendHandle {
   Watch* write_watch = nullptr;
   native_socket native = invalid_socket;
   std::uint32_t generation = 0;
-  std::uint32_t slot : 30 = 0;
+  std::uint32_t slot : 26 = 0;
+  // An end of a pipe, or used as one, needs other system calls than a socket of which nobody thinks so.
+  std::uint32_t pipe : 1 = 0;
+  std::uint32_t write_only : 1 = 0;
+  std::uint32_t is_socket : 1 = 0;
+  std::uint32_t unpollable : 1 = 0;  // a device that the poller refuses: always ready
   std::uint32_t kind_known : 1 = 0;
   // A read that stops short has taken everything: so it is with TCP. One from a Unix socket also stops behind
   // a message that carries descriptors.

@@ -29,7 +29,8 @@ template <class S>
 concept IsReadinessSockets =
     IsSocketApi<S> &&
     requires(native_socket native, const RawAddress& address, RawAddress& out, std::span<std::byte> into,
-             ConstBuffer buffer, std::span<const ConstBuffer> buffers) {
+             ConstBuffer buffer, std::span<const ConstBuffer> buffers, FdBatch& received_fds,
+             std::span<const native_socket> fds) {
       { S::connect(native, address) } noexcept -> std::same_as<std::int64_t>;
       { S::connect_result(native) } noexcept -> std::same_as<std::int64_t>;
       { S::accept(native, out) } noexcept -> std::same_as<std::int64_t>;
@@ -37,6 +38,11 @@ concept IsReadinessSockets =
       { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;
       { S::send(native, buffer) } noexcept -> std::same_as<std::int64_t>;
       { S::send_gather(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+      { S::read(native, into) } noexcept -> std::same_as<std::int64_t>;
+      { S::write(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+      { S::has_hung_up(native) } noexcept -> std::same_as<std::int64_t>;
+      { S::receive_fds(native, into, received_fds) } noexcept -> std::same_as<std::int64_t>;
+      { S::send_fds(native, buffer, fds) } noexcept -> std::same_as<std::int64_t>;
     };
 
 template <class P>

@@ -33,6 +33,7 @@ class ReadinessBackend {
   Op* pending(BackendHandle* handle, Direction direction) const noexcept { return handle->op(direction); }
   void set_transport(BackendHandle* handle, bool is) noexcept { handle->transport = is; }
   bool is_transport(BackendHandle* handle) const noexcept { return handle->transport; }
+  void set_pipe(BackendHandle* handle, Direction direction) noexcept;
 
   Started start(ConnectOp& op) noexcept;
   Started start(AcceptOp& op) noexcept;
@@ -50,6 +51,8 @@ class ReadinessBackend {
     return park(op, Direction::read);
   }
   Started start(SendOp& op) noexcept;
+  Started start(RecvFdsOp& op) noexcept;
+  Started start(SendFdsOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
     assert(handle->writer == nullptr);
     return handle->knows(is_writable) ? send(*handle, buffers) : -EAGAIN;
@@ -119,6 +122,10 @@ class ReadinessBackend {
     return Started::pending;
   }
   Started park_unsettled(Op& op, Direction direction) noexcept;
+  void wait_for_nothing(BackendHandle& handle, Direction direction) noexcept;
+  // Tries at once what the hints allow.
+  template <class Attempt>
+  Started start_once(Op& op, Direction direction, Attempt attempt) noexcept;
   Started start_stream(Op& op) noexcept;
   void stop_stream(Op& op) noexcept;
   static Started done(Op& op, std::int64_t result) noexcept {
@@ -138,6 +145,9 @@ class ReadinessBackend {
   // EAGAIN. Not when the end, an error or urgent data is still to be met, where a read stops short and no
   // further event follows, and not for what is no TCP socket.
   static std::int64_t receive(BackendHandle& handle, std::span<std::byte> into) noexcept {
+    if (handle.pipe) [[unlikely]] {
+      return receive_from_pipe(handle, into);
+    }
     const std::int64_t result = Sockets::receive(handle.native, into);
     if (static_cast<std::uint64_t>(result - 1) < into.size() - 1) [[likely]] {
       if (!handle.knows(is_ended) && (handle.drained_when_short || is_drained_when_short(handle)))
@@ -149,6 +159,8 @@ class ReadinessBackend {
     }
     return result;
   }
+  [[gnu::noinline]] static std::int64_t receive_from_pipe(BackendHandle& handle,
+                                                          std::span<std::byte> into) noexcept;
   // Asks the system, once.
   [[gnu::noinline]] static bool is_drained_when_short(BackendHandle& handle) noexcept {
     if (!handle.kind_known) {
@@ -160,7 +172,7 @@ class ReadinessBackend {
     return handle.drained_when_short;
   }
   static std::int64_t send(BackendHandle& handle, std::span<const ConstBuffer> buffers) noexcept {
-    if (buffers.size() != 1) [[unlikely]] {
+    if (buffers.size() != 1 || handle.pipe) [[unlikely]] {
       return send_gather(handle, buffers);
     }
     const std::int64_t result = Sockets::send(handle.native, buffers[0]);
@@ -173,11 +185,13 @@ class ReadinessBackend {
   static void note_short_send(BackendHandle& handle, std::int64_t result) noexcept {
     // One call takes a little less than 2 GiB, whatever room there is.
     constexpr std::int64_t most_bytes = std::int64_t{1} << 30;
-    if (result == -EAGAIN || (result >= 0 && result < most_bytes)) {
+    if ((result == -EAGAIN || (result >= 0 && result < most_bytes)) && !handle.unpollable) {
       handle.unlearn(is_writable);
     }
   }
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
+  static std::int64_t receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept;
+  static std::int64_t send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept;
 
   // The turn.
   void collect(std::span<const typename Poller::Event> events);
@@ -191,7 +205,7 @@ class ReadinessBackend {
   static void run_event(void* object, std::uintptr_t generation_then, std::uintptr_t, ReadyAction action);
   static void run_answer(void* object, std::uintptr_t its_handle, std::uintptr_t result, ReadyAction action);
   static void run_nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
-  [[gnu::noinline]] void run_accepting(BackendHandle& handle);
+  [[gnu::noinline]] void run_rare_reader(BackendHandle& handle);
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
   [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);

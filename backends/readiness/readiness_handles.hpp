@@ -32,6 +32,13 @@ BackendHandle* ReadinessBackend<Poller>::attach(native_socket native, BackendHan
 }
 
 template <class Poller>
+void ReadinessBackend<Poller>::set_pipe(BackendHandle* handle, Direction direction) noexcept {
+  handle->pipe = 1;
+  handle->write_only = direction == Direction::write;
+  handle->is_socket = Sockets::file_kind(handle->native) == static_cast<std::int64_t>(FileKind::socket);
+}
+
+template <class Poller>
 void ReadinessBackend<Poller>::close(BackendHandle* handle) noexcept {
   end_handle(*handle);
   settle(*handle);

@@ -16,7 +16,12 @@ Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) no
   BackendHandle& handle = *op.handle;
   handle.op(direction) = &op;
   op.state = OpState::pending;
-  if (const std::int64_t error = sync(handle); error < 0) {
+  const std::int64_t error = handle.unpollable ? -EPERM : sync(handle);
+  if (error == -EPERM && handle.pipe) {
+    wait_for_nothing(handle, direction);
+    return Started::pending;
+  }
+  if (error < 0) {
     handle.op(direction) = nullptr;
     op.state = OpState::idle;
     return done(op, error);
@@ -28,6 +33,20 @@ Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) no
     queue_item(handle);  // the poller has reported it already and will not again
   }
   return Started::pending;
+}
+
+// What cannot be waited for is tried once a turn. Only the end of a device that is written to is not looked
+// for: it has none.
+template <class Poller>
+void ReadinessBackend<Poller>::wait_for_nothing(BackendHandle& handle, Direction direction) noexcept {
+  handle.unpollable = 1;
+  if (handle.write_only) {
+    handle.unlearn(is_readable);
+  }
+  if (direction == Direction::write || !handle.write_only) {
+    handle.set_stalled(false);
+    queue_item(handle);
+  }
 }
 
 template <class Poller>
@@ -43,27 +62,36 @@ Started ReadinessBackend<Poller>::start(ConnectOp& op) noexcept {
 }
 
 template <class Poller>
-Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
+template <class Attempt>
+Started ReadinessBackend<Poller>::start_once(Op& op, Direction direction, Attempt attempt) noexcept {
   BackendHandle& handle = *op.handle;
-  assert(op.state == OpState::idle && handle.reader == nullptr);
-  if (handle.knows(is_readable)) {
-    if (const std::int64_t result = accept(handle, op.peer); result != -EAGAIN) {
+  assert(op.state == OpState::idle && handle.op(direction) == nullptr);
+  if (handle.knows(direction == Direction::read ? is_readable : is_writable)) {
+    if (const std::int64_t result = attempt(handle); result != -EAGAIN) {
       return done(op, result);
     }
   }
-  return park(op, Direction::read);
+  return park(op, direction);
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(AcceptOp& op) noexcept {
+  return start_once(op, Direction::read, [&](BackendHandle& handle) { return accept(handle, op.peer); });
 }
 
 template <class Poller>
 Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
-  BackendHandle& handle = *op.handle;
-  assert(op.state == OpState::idle && handle.writer == nullptr);
-  if (handle.knows(is_writable)) {
-    if (const std::int64_t result = send(handle, op.buffers); result != -EAGAIN) {
-      return done(op, result);
-    }
-  }
-  return park(op, Direction::write);
+  return start_once(op, Direction::write, [&](BackendHandle& handle) { return send(handle, op.buffers); });
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(RecvFdsOp& op) noexcept {
+  return start_once(op, Direction::read, [&](BackendHandle& handle) { return receive_fds(handle, op); });
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(SendFdsOp& op) noexcept {
+  return start_once(op, Direction::write, [&](BackendHandle& handle) { return send_fds(handle, op); });
 }
 
 template <class Poller>

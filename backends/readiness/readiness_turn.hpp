@@ -25,7 +25,8 @@ std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
   if (total == 0) {
     return 0;
   }
-  const std::int64_t result = Sockets::send_gather(handle.native, buffers);
+  const std::int64_t result = handle.pipe && !handle.is_socket ? Sockets::write(handle.native, buffers)
+                                                               : Sockets::send_gather(handle.native, buffers);
   if (result != static_cast<std::int64_t>(total)) {
     note_short_send(handle, result);
   }
@@ -43,6 +44,39 @@ std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress&
     if (result >= 0 || !Sockets::concerns_one_connection(result)) {
       break;
     }
+  }
+  return result;
+}
+
+// A writing end is not read, whatever it may hold for others: only its end is looked for. Short is not
+// drained: terminals give lines.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::receive_from_pipe(BackendHandle& handle,
+                                                         std::span<std::byte> into) noexcept {
+  const std::int64_t result = handle.write_only  ? (Sockets::has_hung_up(handle.native) != 0 ? 0 : -EAGAIN)
+                              : handle.is_socket ? Sockets::receive(handle.native, into)
+                                                 : Sockets::read(handle.native, into);
+  if (result == -EAGAIN && !handle.unpollable) {
+    handle.unlearn(is_readable | is_ended);
+  }
+  return result;
+}
+
+// Short is not drained: what carries descriptors is read by itself.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept {
+  const std::int64_t result = Sockets::receive_fds(handle.native, op.into, op.fds);
+  if (result == -EAGAIN) {
+    handle.unlearn(is_readable | is_ended);
+  }
+  return result;
+}
+
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept {
+  const std::int64_t result = Sockets::send_fds(handle.native, op.data, op.fds);
+  if (result != static_cast<std::int64_t>(op.data.size())) {
+    note_short_send(handle, result);
   }
   return result;
 }
@@ -126,7 +160,7 @@ void ReadinessBackend<Poller>::run_event(void* object, std::uintptr_t generation
         answer_now(handle.reader, result);
       }
     } else {
-      backend.run_accepting(handle);
+      backend.run_rare_reader(handle);
     }
     if (handle.generation != generation) {
       return;
@@ -153,6 +187,9 @@ void ReadinessBackend<Poller>::run_watches_and_writer(BackendHandle& handle, std
   }
   if (handle.generation == generation && (handle.fired() & is_writable) != 0) {
     run_watch(handle, Direction::write);
+  }
+  if (handle.generation == generation && handle.unpollable && handle.writer != nullptr) {
+    queue_item(handle);
   }
   if (handle.generation == generation && is_level(handle)) {
     sync(handle);  // an error is the same that the next operation or watch will be told
@@ -188,11 +225,15 @@ void ReadinessBackend<Poller>::run_watch(BackendHandle& handle, Direction direct
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::run_accepting(BackendHandle& handle) {
+void ReadinessBackend<Poller>::run_rare_reader(BackendHandle& handle) {
   if (handle.reader->kind == OpKind::accept_stream) {
     run_accept_stream(handle, static_cast<AcceptStream&>(*handle.reader));
-  } else if (const auto result = accept(handle, static_cast<AcceptOp*>(handle.reader)->peer);
-             result != -EAGAIN) {
+    return;
+  }
+  const std::int64_t result = handle.reader->kind == OpKind::accept
+                                  ? accept(handle, static_cast<AcceptOp*>(handle.reader)->peer)
+                                  : receive_fds(handle, static_cast<RecvFdsOp&>(*handle.reader));
+  if (result != -EAGAIN) {
     answer_now(handle.reader, result);
   }
 }
@@ -203,8 +244,12 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
     if (const auto result = Sockets::connect_result(handle.native); result != -EINPROGRESS) {
       answer_now(handle.writer, result);
     }
-  } else if (const auto result = send(handle, static_cast<SendOp*>(handle.writer)->buffers);
-             result != -EAGAIN) {
+    return;
+  }
+  const std::int64_t result = handle.writer->kind == OpKind::send
+                                  ? send(handle, static_cast<SendOp*>(handle.writer)->buffers)
+                                  : send_fds(handle, static_cast<SendFdsOp&>(*handle.writer));
+  if (result != -EAGAIN) {
     answer_now(handle.writer, result);
   }
 }

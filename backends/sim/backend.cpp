@@ -18,10 +18,6 @@ namespace {
 
 constexpr Direction both_directions[] = {Direction::read, Direction::write};
 
-constexpr Direction direction_of(OpKind kind) noexcept {
-  return kind == OpKind::connect || kind == OpKind::send ? Direction::write : Direction::read;
-}
-
 }  // namespace
 
 SimBackend::SimBackend(ReadyQueue& queue) : queue_(queue), world_(World::current()) { enter(); }
@@ -49,6 +45,8 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::signals:
     case Capability::unix_sockets:
     case Capability::abstract_unix_sockets:
+    case Capability::descriptor_passing:
+    case Capability::peer_credentials:
       return true;
     case Capability::native_descriptors:
     case Capability::real_clock:
@@ -158,8 +156,9 @@ void SimBackend::end_handle(BackendHandle& handle, bool close_socket) noexcept {
   Socket* socket = socket_of(handle);
   const native_socket number = handle.number;
   free_handle(handle);
-  if (close_socket && socket != nullptr) {
-    network().close(*socket, keep_number(number));
+  // The user may have closed it: what still is known of it belongs to another number then.
+  if (close_socket && socket != nullptr && network().find(number) == socket) {
+    network().close(number, keep_number(number));
   }
 }
 
@@ -172,6 +171,10 @@ Op* SimBackend::pending(BackendHandle* handle, Direction direction) const noexce
 void SimBackend::set_transport(BackendHandle* handle, bool is) noexcept { handle->transport = is; }
 
 bool SimBackend::is_transport(BackendHandle* handle) const noexcept { return handle->transport; }
+
+void SimBackend::set_pipe(BackendHandle* handle, Direction direction) noexcept {
+  handle->write_only = direction == Direction::write;
+}
 
 std::int64_t SimBackend::shutdown_write(BackendHandle* handle) noexcept {
   enter();
@@ -232,6 +235,14 @@ std::int64_t SimBackend::attempt(Op& op) noexcept {
       return network().receive(*socket, static_cast<RecvOp&>(op).into);
     case OpKind::send:
       return network().send(*socket, static_cast<SendOp&>(op).buffers);
+    case OpKind::recv_fds: {
+      auto& receiving = static_cast<RecvFdsOp&>(op);
+      return network().receive(*socket, receiving.into, &receiving.fds);
+    }
+    case OpKind::send_fds: {
+      const auto& sending = static_cast<SendFdsOp&>(op);
+      return network().send(*socket, {&sending.data, 1}, sending.fds);
+    }
     case OpKind::read_stream:
     case OpKind::accept_stream:
       break;
@@ -291,6 +302,10 @@ Started SimBackend::start(AcceptOp& op) noexcept { return begin(op, Direction::r
 Started SimBackend::start(RecvOp& op) noexcept { return begin(op, Direction::read); }
 
 Started SimBackend::start(SendOp& op) noexcept { return begin(op, Direction::write); }
+
+Started SimBackend::start(RecvFdsOp& op) noexcept { return begin(op, Direction::read); }
+
+Started SimBackend::start(SendFdsOp& op) noexcept { return begin(op, Direction::write); }
 
 std::int64_t SimBackend::try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
   enter();

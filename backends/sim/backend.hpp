@@ -42,6 +42,8 @@ class SimBackend {
     static std::int64_t is_blocking(native_socket native) noexcept;
     static std::int64_t type(native_socket native) noexcept;
     static std::int64_t family(native_socket native) noexcept;
+    static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
+    static std::int64_t file_kind(native_socket native) noexcept;
     static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
     static std::int64_t remove_file(const RawAddress& address) noexcept;
   };
@@ -54,11 +56,14 @@ class SimBackend {
   Op* pending(BackendHandle* handle, Direction direction) const noexcept;
   void set_transport(BackendHandle* handle, bool is) noexcept;
   bool is_transport(BackendHandle* handle) const noexcept;
+  void set_pipe(BackendHandle* handle, Direction direction) noexcept;
 
   Started start(ConnectOp& op) noexcept;
   Started start(AcceptOp& op) noexcept;
   Started start(RecvOp& op) noexcept;
   Started start(SendOp& op) noexcept;
+  Started start(RecvFdsOp& op) noexcept;
+  Started start(SendFdsOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
   Started start(ReadStream& stream) noexcept;
   Started start(AcceptStream& stream) noexcept;

@@ -11,8 +11,6 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
-constexpr std::uint64_t no_socket = 0;
-
 constexpr std::size_t index_of(SocketOption option) noexcept { return static_cast<std::size_t>(option); }
 
 }  // namespace
@@ -36,7 +34,9 @@ void Network::erase(Socket& socket) {
   } else if (socket.is_bound()) {
     unbind(socket);
   }
+  const Passed unreceived = socket.in.take_all_passed();
   sockets_.erase(socket.id);
+  let_go(unreceived);
 }
 
 std::int64_t Network::take_number(Socket& socket) {
@@ -48,7 +48,7 @@ std::int64_t Network::take_number(Socket& socket) {
   } else {
     numbers_.push_back(socket.id);
   }
-  socket.number = number;
+  ++socket.references;
   if (numbers_taken_++ == 0) {
     world_.hold();
   }
@@ -179,6 +179,11 @@ bool Network::is_readable(const Socket& socket) const noexcept {
       break;
   }
   return true;
+}
+
+bool Network::has_hung_up(const Socket& socket) const noexcept {
+  return socket.state == SocketState::reset || socket.state == SocketState::fresh || socket.error != 0 ||
+         (socket.ended && by_id(socket.peer_id) == nullptr);
 }
 
 bool Network::is_writable(const Socket& socket) const noexcept {

@@ -42,9 +42,9 @@ bool Network::reset(Socket& socket) {
     return false;
   }
   const std::uint64_t id = socket.id;
-  Socket* const peer = by_id(socket.peer_id);
-  arrive_reset(socket, socket.peer_id);
-  if (peer != nullptr) {
+  const std::uint64_t peer_id = socket.peer_id;
+  arrive_reset(socket, peer_id);
+  if (Socket* const peer = by_id(peer_id); peer != nullptr) {
     arrive_reset(*peer, id);
   }
   return true;
@@ -229,12 +229,13 @@ void Network::give_up(Socket& socket) {
   world_.record(TraceKind::give_up, socket.id, socket.peer_id);
   socket.state = SocketState::reset;
   socket.error = ETIMEDOUT;
-  socket.in.lose();
+  const Passed lost = socket.in.lose();
   std::erase_if(held_, [&](const Event& event) { return event.from == socket.id; });
   if (Socket* const peer = by_id(socket.peer_id); peer != nullptr && peer->state == SocketState::half_open) {
     arrive_reset(*peer, socket.id);
   }
   changed(socket);
+  let_go(lost);
 }
 
 // event.to is the socket whose host vanished, event.from its peer.

@@ -10,6 +10,11 @@ namespace weir::inline WEIR_ABI::detail {
 
 class SimBackend;
 
+constexpr Direction direction_of(OpKind kind) noexcept {
+  return kind == OpKind::connect || kind == OpKind::send || kind == OpKind::send_fds ? Direction::write
+                                                                                     : Direction::read;
+}
+
 struct BackendHandle {
   // One direction. Armed: was ready when the last poll looked, so the queued item is about it, and not about
   // a successor that came to wait here since.
@@ -33,6 +38,7 @@ struct BackendHandle {
   bool in_use = false;
   bool marked = false;
   bool transport = false;
+  bool write_only = false;  // the writing end of a pipe: its read stream only sees the end
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -244,13 +244,17 @@ std::size_t Network::room(const Socket& socket) const noexcept {
   return limit > peer->in.size() ? limit - peer->in.size() : 0;
 }
 
-std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers) {
+std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers,
+                           std::span<const native_socket> fds) {
   const CallVerdict verdict = ask_call_hook(NetworkCall::send);
   if (verdict.error != 0) {
     return -verdict.error;
   }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
+  }
+  if (std::any_of(fds.begin(), fds.end(), [this](native_socket fd) { return find(fd) == nullptr; })) {
+    return -EBADF;
   }
   if (socket.state == SocketState::connecting) {
     return -EAGAIN;
@@ -279,6 +283,9 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers)
       peer->in.append(buffer.first(part));
       left -= part;
     }
+    if (!fds.empty()) {
+      peer->in.pass(taken, share(fds));
+    }
   } else {
     socket.unanswered += taken;
   }
@@ -293,7 +300,7 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers)
   return static_cast<std::int64_t>(taken);
 }
 
-std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
+std::int64_t Network::receive(Socket& socket, std::span<std::byte> into, FdBatch* fds) {
   const CallVerdict verdict = ask_call_hook(NetworkCall::receive);
   if (verdict.error != 0) {
     return -verdict.error;
@@ -316,6 +323,8 @@ std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
     if (count > 1 && world_.size_chance.chance(world_.options.short_read_chance)) {
       count = 1 + world_.size_chance.draw(count);
     }
+    count = socket.in.up_to_passed(count);
+    const Passed passed = socket.in.take_passed(count);
     Socket* peer = by_id(socket.peer_id);
     const bool was_full = peer != nullptr && room(*peer) == 0;
     socket.in.take(into.first(count));
@@ -323,6 +332,10 @@ std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
     if (was_full) {
       changed(*peer);
     }
+    if (fds != nullptr) {
+      hand_over(passed, *fds);
+    }
+    let_go(passed);
     return static_cast<std::int64_t>(count);
   }
   if (socket.error != 0) {
@@ -444,41 +457,8 @@ void Network::arrive_reset(Socket& socket, std::uint64_t from) {
   world_.record(TraceKind::reset, socket.id, from);
   socket.state = SocketState::reset;
   socket.error = socket.ended ? EPIPE : ECONNRESET;
-  socket.in.lose();
   changed(socket);
-}
-
-// --- Ends ----------------------------------------------------------------------------------------
-
-void Network::close(Socket& socket, bool keep_number) {
-  world_.record(TraceKind::close, socket.id, 0, socket.number);
-  const native_socket number = socket.number;
-  if (socket.state == SocketState::listening) {
-    for (const std::uint64_t id : socket.accept_queue) {
-      Socket& unaccepted = *by_id(id);
-      if (unaccepted.state == SocketState::connected) {
-        schedule(Segment::reset, unaccepted, unaccepted.peer_id);
-      }
-      erase(unaccepted);
-    }
-    for (const std::uint64_t id : socket.half_open) {
-      Socket& server = *by_id(id);
-      schedule(Segment::reset, server, server.peer_id);
-      erase(server);
-    }
-  } else if (socket.state == SocketState::connected) {
-    // As Linux does it: unread bytes were not taken note of, so the other side must not believe that they
-    // were.
-    if (socket.option(SocketOption::linger_abort) != 0 || socket.in.arrived() > 0) {
-      schedule(Segment::reset, socket, socket.peer_id);
-    } else if (!socket.write_shut) {
-      schedule(Segment::fin, socket, socket.peer_id);
-    }
-  }
-  erase(socket);
-  if (!keep_number) {
-    release_number(number);
-  }
+  let_go(socket.in.lose());
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

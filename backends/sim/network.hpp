@@ -36,8 +36,9 @@ class Network {
   // The socket with this number, or null.
   Socket* find(native_socket number) const noexcept;
   Socket* by_id(std::uint64_t id) const noexcept;
-  // Closes the socket. With keep_number the number stays taken until release_number().
-  void close(Socket& socket, bool keep_number);
+  // Closes the descriptor, and the socket if nothing else refers to it. With keep_number the number stays
+  // taken until release_number().
+  void close(native_socket number, bool keep_number);
   void release_number(native_socket number);
   std::size_t open_count() const noexcept { return numbers_taken_; }
   void set_descriptor_limit(std::size_t limit) noexcept { descriptor_limit_ = limit; }
@@ -48,8 +49,10 @@ class Network {
   std::int64_t connect(Socket& socket, const RawAddress& address, bool at_once);
   std::int64_t finish_connect(Socket& socket);
   std::int64_t accept(Socket& listener, RawAddress& peer);
-  std::int64_t send(Socket& socket, std::span<const ConstBuffer> buffers);
-  std::int64_t receive(Socket& socket, std::span<std::byte> into);
+  std::int64_t send(Socket& socket, std::span<const ConstBuffer> buffers,
+                    std::span<const native_socket> fds = {});
+  // Without `fds`, descriptors that come with the bytes are closed.
+  std::int64_t receive(Socket& socket, std::span<std::byte> into, FdBatch* fds = nullptr);
   std::int64_t shutdown(Socket& socket, ShutdownHow how);
   std::int64_t set_option(Socket& socket, SocketOption option, int value);
   std::int64_t get_option(Socket& socket, SocketOption option);
@@ -61,6 +64,8 @@ class Network {
   // Level-triggered readiness, as poll(2) reports it.
   bool is_readable(const Socket& socket) const noexcept;
   bool is_writable(const Socket& socket) const noexcept;
+  // Is nobody left at the other end, or an error pending?
+  bool has_hung_up(const Socket& socket) const noexcept;
 
   // When the next segment arrives; TimePoint::max() when none is under way.
   TimePoint next_arrival() const noexcept { return events_.empty() ? TimePoint::max() : events_.top().at; }
@@ -100,6 +105,12 @@ class Network {
   Socket& make_socket(AddressFamily family, SocketType type);
   std::int64_t take_number(Socket& socket);
   void erase(Socket& socket);
+  // Descriptors under way; in passing.cpp.
+  Passed share(std::span<const native_socket> fds);
+  void hand_over(const Passed& passed, FdBatch& fds);
+  void let_go(const Passed& passed);
+  void let_go(Socket& socket);
+  void end(Socket& socket);
   void changed(Socket& socket) noexcept;
   void schedule(Segment segment, const Socket& from, std::uint64_t to, std::size_t bytes = 0,
                 std::chrono::nanoseconds delay = {});
@@ -150,6 +161,7 @@ class Network {
   std::unordered_map<std::uint64_t, std::unique_ptr<Socket>>
       sockets_;  // by id; looked up only, never iterated
   std::uint64_t last_id_ = 0;
+  static constexpr std::uint64_t no_socket = 0;
   std::vector<std::uint64_t> numbers_;  // ids by number; of no socket when free, of a closed one when kept
   std::priority_queue<native_socket, std::vector<native_socket>, std::greater<>> free_numbers_;
   std::size_t numbers_taken_ = 0;

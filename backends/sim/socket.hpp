@@ -11,9 +11,13 @@
 #include <cstring>
 #include <deque>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
+
+// Sockets that travel as descriptors, by their ids.
+using Passed = std::vector<std::uint64_t>;
 
 // Bytes for one receiver: the first `arrived` can be read, the rest is still under way.
 class Inbound {
@@ -23,14 +27,50 @@ class Inbound {
 
   void append(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
 
+  // Sockets that travel with the last `count` bytes appended, and arrive with the first of them.
+  void pass(std::size_t count, Passed sockets) {
+    const std::uint64_t end = taken_ + size();
+    passed_.push_back({end - count, end, std::move(sockets)});
+  }
+  // How many of the next `count` bytes one read gives: it ends behind a message with which sockets come.
+  std::size_t up_to_passed(std::size_t count) const noexcept {
+    return brings_passed(count) ? std::min(count, passed_.front().end - taken_) : count;
+  }
+  // The sockets that come with the next `count` bytes, which are taken out of it.
+  Passed take_passed(std::size_t count) {
+    if (!brings_passed(count)) {
+      return {};
+    }
+    Passed sockets = std::move(passed_.front().sockets);
+    passed_.pop_front();
+    return sockets;
+  }
+
+  Passed take_all_passed() {
+    Passed all;
+    for (const Message& message : std::exchange(passed_, {})) {
+      all.insert(all.end(), message.sockets.begin(), message.sockets.end());
+    }
+    return all;
+  }
+
   void arrive(std::size_t count) noexcept { arrived_ += std::min(count, size() - arrived_); }
 
-  // Forgets what is still under way.
-  void lose() noexcept { bytes_.resize(head_ + arrived_); }
+  // Forgets what is still under way, and gives the sockets that were.
+  Passed lose() {
+    bytes_.resize(head_ + arrived_);
+    Passed lost;
+    while (!passed_.empty() && passed_.back().begin >= taken_ + arrived_) {
+      lost.insert(lost.end(), passed_.back().sockets.begin(), passed_.back().sockets.end());
+      passed_.pop_back();
+    }
+    return lost;
+  }
 
   void take(std::span<std::byte> into) noexcept {
     std::memcpy(into.data(), bytes_.data() + head_, into.size());
     head_ += into.size();
+    taken_ += into.size();
     arrived_ -= into.size();
     if (head_ == bytes_.size()) {
       bytes_.clear();
@@ -42,9 +82,21 @@ class Inbound {
   }
 
  private:
+  // From `begin` to `end` of all bytes that there ever were.
+  struct Message {
+    std::uint64_t begin;
+    std::uint64_t end;
+    Passed sockets;
+  };
+  bool brings_passed(std::size_t count) const noexcept {
+    return !passed_.empty() && passed_.front().begin < taken_ + count;
+  }
+
   std::vector<std::byte> bytes_;
   std::size_t head_ = 0;
   std::size_t arrived_ = 0;
+  std::uint64_t taken_ = 0;
+  std::deque<Message> passed_;
 };
 
 enum class SocketState : std::uint8_t {
@@ -57,8 +109,8 @@ enum class SocketState : std::uint8_t {
 };
 
 struct Socket {
-  std::uint64_t id = 0;                   // never used twice in a world
-  native_socket number = invalid_socket;  // invalid until accepted
+  std::uint64_t id = 0;        // never used twice in a world
+  std::size_t references = 0;  // numbers that it has, and messages in which it travels; it ends with the last
   AddressFamily family = AddressFamily::unspecified;
   SocketType type = SocketType::stream;
   SocketState state = SocketState::fresh;

@@ -44,8 +44,8 @@ std::int64_t SimBackend::Sockets::open_pair(native_socket (&pair)[2]) noexcept {
 }
 
 std::int64_t SimBackend::Sockets::close(native_socket native) noexcept {
-  return with_socket(native, [](Network& network, Socket& socket) {
-    network.close(socket, false);
+  return with_socket(native, [&](Network& network, Socket&) {
+    network.close(native, false);
     return 0;
   });
 }
@@ -108,6 +108,27 @@ std::int64_t SimBackend::Sockets::type(native_socket native) noexcept {
 
 std::int64_t SimBackend::Sockets::family(native_socket native) noexcept {
   return with_socket(native, [](Network&, Socket& socket) { return static_cast<int>(socket.family); });
+}
+
+// Everybody in a world is the same process of the same user.
+std::int64_t SimBackend::Sockets::peer_credentials(native_socket native, PeerCredentials& out) noexcept {
+  return with_socket(native, [&](Network&, Socket& socket) {
+    if (!socket.is_unix()) {
+      return -EOPNOTSUPP;
+    }
+    if (socket.peer_id == 0) {
+      return -ENOTCONN;
+    }
+    out = {1, 1000, 1000};
+    return 0;
+  });
+}
+
+std::int64_t SimBackend::Sockets::file_kind(native_socket native) noexcept {
+  if (static_cast<std::int64_t>(native) >= 0 && native < Network::first_number) {
+    return -ENOTSUP;
+  }
+  return with_socket(native, [](Network&, Socket&) { return static_cast<int>(FileKind::socket); });
 }
 
 std::int64_t SimBackend::Sockets::socket_file(const RawAddress& address, FileIdentity& out) noexcept {

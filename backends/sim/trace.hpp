@@ -45,6 +45,7 @@ enum class TraceKind : std::uint8_t {
   shortage,
   clock_jump,  // faults
   rare_path,   // of weir's own code
+  pass,        // a socket sent as a descriptor, and received
 };
 
 class Trace {

@@ -217,9 +217,7 @@ void SimBackend::run_operation(BackendHandle& handle, Direction direction) noexc
 }
 
 void SimBackend::end_operation(BackendHandle& handle, Op& op, std::int64_t result) noexcept {
-  const Direction direction =
-      op.kind == OpKind::connect || op.kind == OpKind::send ? Direction::write : Direction::read;
-  handle.side(direction).op = nullptr;
+  handle.side(direction_of(op.kind)).op = nullptr;
   op.result = result;
   op.state = OpState::idle;
   op.on_done(op);
@@ -230,6 +228,13 @@ void SimBackend::run_read(BackendHandle& handle, ReadStream& stream) noexcept {
   const auto goes_on = [&] {
     return handle.generation == generation && handle.side(Direction::read).op == &stream;
   };
+  if (handle.write_only) {
+    const Socket* const end = socket_of(handle);
+    if (end == nullptr || network().has_hung_up(*end)) {
+      end_operation(handle, stream, end != nullptr ? 0 : -EBADF);
+    }
+    return;
+  }
   const bool own_memory = stream.get_buffer != nullptr;
   std::span<std::byte> into;
   if (own_memory) {

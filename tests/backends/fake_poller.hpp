@@ -115,6 +115,8 @@ struct Sockets {
   static std::int64_t is_blocking(native_socket) noexcept { return 0; }
   static std::int64_t type(native_socket) noexcept { return 0; }
   static std::int64_t family(native_socket) noexcept { return static_cast<int>(weir::AddressFamily::inet); }
+  static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
+  static std::int64_t file_kind(native_socket) noexcept { return static_cast<int>(FileKind::pipe); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress&) noexcept {
@@ -182,6 +184,24 @@ struct Sockets {
       }
     }
     return total;
+  }
+  static std::int64_t read(native_socket native, std::span<std::byte> into) noexcept {
+    return receive(native, into);
+  }
+  static std::int64_t write(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
+    return send_gather(native, buffers);
+  }
+  static std::int64_t has_hung_up(native_socket native) noexcept {
+    const Socket& socket = kernel->at(native);
+    return socket.peer_ended || socket.failed != 0;
+  }
+  // Descriptors are not among what this kernel knows.
+  static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch&) noexcept {
+    return receive(native, into);
+  }
+  static std::int64_t send_fds(native_socket native, ConstBuffer data,
+                               std::span<const native_socket>) noexcept {
+    return send(native, data);
   }
 };
 

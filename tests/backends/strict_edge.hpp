@@ -72,8 +72,8 @@ struct Sockets {
   }
   static std::int64_t open_pair(native_socket (&pair)[2]) noexcept { return world().network.open_pair(pair); }
   static std::int64_t close(native_socket native) noexcept {
-    return with(native, [](Network& network, auto& socket) {
-      network.close(socket, false);
+    return with(native, [&](Network& network, auto&) {
+      network.close(native, false);
       return 0;
     });
   }
@@ -106,6 +106,8 @@ struct Sockets {
   static std::int64_t family(native_socket native) noexcept {
     return with(native, [](Network&, auto& socket) { return static_cast<int>(socket.family); });
   }
+  static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
+  static std::int64_t file_kind(native_socket) noexcept { return static_cast<int>(FileKind::socket); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress& address) noexcept {
@@ -129,9 +131,26 @@ struct Sockets {
   static std::int64_t send(native_socket native, ConstBuffer buffer) noexcept {
     return send_gather(native, std::span(&buffer, 1));
   }
-  static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
+  static std::int64_t read(native_socket native, std::span<std::byte> into) noexcept {
+    return receive(native, into);
+  }
+  static std::int64_t write(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
+    return send_gather(native, buffers);
+  }
+  static std::int64_t has_hung_up(native_socket native) noexcept {
+    return with(native, [](Network& network, auto& socket) { return network.has_hung_up(socket); });
+  }
+  static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch& fds) noexcept {
+    return with(native, [&](Network& network, auto& socket) { return network.receive(socket, into, &fds); });
+  }
+  static std::int64_t send_fds(native_socket native, ConstBuffer data,
+                               std::span<const native_socket> fds) noexcept {
+    return send_gather(native, std::span(&data, 1), fds);
+  }
+  static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers,
+                                  std::span<const native_socket> fds = {}) noexcept {
     return with(native, [&](Network& network, auto& socket) {
-      const std::int64_t result = network.send(socket, buffers);
+      const std::int64_t result = network.send(socket, buffers, fds);
       if (const auto found = registrations.find(native); found != registrations.end()) {
         found->second->was_writable = network.is_writable(socket);
       }

@@ -19,7 +19,10 @@
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
+#include <weir/net/descriptors.hpp>
 #include <weir/net/extra.hpp>
+#include <weir/net/file.hpp>
+#include <weir/net/pipe.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
 #include <weir/net/server.hpp>

@@ -54,6 +54,7 @@ class Server;
 class DatagramTransport;
 class DatagramProtocol;
 class File;
+struct ReceivedDescriptors;
 struct AcceptedSocketOptions;
 struct ConnectionOptions;
 struct DatagramEndpointOptions;

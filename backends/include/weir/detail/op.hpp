@@ -18,7 +18,16 @@ struct BackendHandle;
 // The answer of start(): `done` means that `result` is valid and on_done is never called for this start.
 enum class Started : bool { pending, done };
 
-enum class OpKind : std::uint8_t { connect, accept, recv, send, read_stream, accept_stream };
+enum class OpKind : std::uint8_t {
+  connect,
+  accept,
+  recv,
+  send,
+  read_stream,
+  accept_stream,
+  recv_fds,
+  send_fds
+};
 
 // idle: the owner's. pending: the backend's. completing: answered, its on_done waits in the ready queue.
 enum class OpState : std::uint8_t { idle, pending, completing };
@@ -65,6 +74,32 @@ using ConstBuffer = std::span<const std::byte>;
 struct SendOp : Op {
   SendOp() noexcept : Op(OpKind::send) {}
   std::span<const ConstBuffer> buffers;
+};
+
+// Descriptors that came with received bytes, the receiver's to close.
+struct FdBatch {
+  std::span<native_socket> room;
+  std::size_t count = 0;  // how many of `room` were filled
+  // An errno when there were more: EMSGSIZE for want of room, EMFILE for want of numbers. The others are
+  // closed.
+  int lost = 0;
+};
+
+// As RecvOp on a Unix stream socket, with the descriptors that travel with the bytes received. They come with
+// the first byte of what they were sent with, and one call never gives those of two.
+struct RecvFdsOp : Op {
+  RecvFdsOp() noexcept : Op(OpKind::recv_fds) {}
+  std::span<std::byte> into;
+  FdBatch fds;
+};
+
+// Sends bytes, at least one, on a Unix stream socket, and descriptors with the first of them. The result is
+// how many bytes were taken: if it is positive, the descriptors were taken too, all of them and for good; the
+// rest of the bytes is for a SendOp. The descriptors stay the owner's. One-shot.
+struct SendFdsOp : Op {
+  SendFdsOp() noexcept : Op(OpKind::send_fds) {}
+  ConstBuffer data;
+  std::span<const native_socket> fds;
 };
 
 // Receives again and again. on_data gets memory that is the backend's (or what get_buffer gave) and lent
@@ -119,6 +154,8 @@ struct FileIdentity {
   std::uint64_t number = 0;
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
+// What a descriptor is of.
+enum class FileKind : std::uint8_t { regular, directory, pipe, character_device, block_device, socket, other };
 enum class ShutdownHow : std::uint8_t { read, write, both };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -27,6 +27,15 @@ enum class AddressFamily : std::uint16_t { unspecified, inet, inet6, unix_domain
 // SOCK_STREAM, SOCK_DGRAM.
 enum class SocketType : std::uint8_t { stream, datagram };
 
+// Who is at the other end of a Unix connection: the process and user that connected or listened
+// (SO_PEERCRED). pid is -1 where the system does not tell it.
+struct PeerCredentials {
+  std::int64_t pid = -1;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
+};
+
 namespace detail {
 
 // An IP address in network byte order (the first 4 bytes for inet) with a port in host byte order, or a path.

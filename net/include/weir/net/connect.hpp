@@ -81,10 +81,14 @@ Coro<std::pair<Ref<Transport>, P>> connect_with(EventLoop& loop, F factory, Conn
   co_return std::pair<Ref<Transport>, P>(std::move(transport), std::move(protocol));
 }
 
+// The same on a socket that is connected, or a descriptor that is used as one; `start` makes the transport.
+using StartTransport = Coro<Ref<Transport>>(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol);
+
 template <class P, class F>
-Coro<std::pair<Ref<Transport>, P>> accept_with(EventLoop& loop, F factory, weir::Socket socket) {
+Coro<std::pair<Ref<Transport>, P>> start_with(EventLoop& loop, F factory, weir::Socket socket,
+                                              StartTransport* start) {
   P protocol = factory();
-  Ref<Transport> transport = co_await start_transport(loop, std::move(socket), protocol);
+  Ref<Transport> transport = co_await start(loop, std::move(socket), protocol);
   co_return std::pair<Ref<Transport>, P>(std::move(transport), std::move(protocol));
 }
 
@@ -119,8 +123,8 @@ Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::connect_accep
   detail::check_not_empty(factory, "connect_accepted_socket");
   check_open("connect_accepted_socket");
   detail::check_stream_socket(socket, "connect_accepted_socket");
-  return detail::accept_with<detail::ProtocolRef<F>, std::decay_t<F>>(*this, std::forward<F>(factory),
-                                                                      std::move(socket));
+  return detail::start_with<detail::ProtocolRef<F>, std::decay_t<F>>(
+      *this, std::forward<F>(factory), std::move(socket), &detail::start_transport);
 }
 
 }  // namespace weir::inline WEIR_ABI

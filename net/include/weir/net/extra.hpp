@@ -22,6 +22,18 @@ struct sockname {
   static constexpr std::string_view name = "sockname";
 };
 
+// Who is at the other end of a Unix connection, while the socket is open.
+struct peercred {
+  using type = PeerCredentials;
+  static constexpr std::string_view name = "peercred";
+};
+
+// The descriptor of a pipe's transport, while it is open ('pipe'). Do not read, write or close it.
+struct pipe {
+  using type = native_socket;
+  static constexpr std::string_view name = "pipe";
+};
+
 // The transport's socket, to look at and to set options on, while it is open ('socket'). Do not read, write
 // or close it.
 struct socket {

@@ -8,6 +8,7 @@
 #include <weir/net/address.hpp>
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -38,6 +39,10 @@ class WEIR_API SocketView {
   // What it was opened as. Throws std::system_error (EPROTOTYPE) for a type that weir does not know.
   SocketType type() const;
   AddressFamily family() const;
+  // Who is at the other end of a Unix connection. Throws std::system_error (EOPNOTSUPP) for another kind of
+  // socket, (ENOTCONN) without a connection; NotSupportedError where the system does not tell
+  // ("peer_credentials").
+  PeerCredentials peer_credentials() const;
 
   // SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY, SO_KEEPALIVE, IPV6_V6ONLY.
   void set_reuse_address(bool on = true) const;
@@ -98,6 +103,19 @@ class WEIR_API Socket : public SocketView {
   void shutdown_read() const;
   void shutdown_write() const;
   void shutdown() const;
+
+  // Sends all of `data`, at least one byte, and the descriptors with the first one of it (socket.send_fds).
+  // Both must stay in place until it returns; the descriptors stay the caller's, to close when he likes. They
+  // are sent once and all together, or, if it throws, perhaps not at all. For a Unix stream socket; otherwise
+  // as loop.sock_sendall. Throws std::invalid_argument for another socket, for no bytes and for more than
+  // max_passed_descriptors; NotSupportedError ("descriptor_passing"). Include <weir/net/descriptors.hpp>.
+  Coro<void> send_fds(EventLoop& loop, std::span<const std::byte> data, std::span<const native_socket> fds);
+  // Receives at most max_bytes, nothing at end of stream, and the descriptors that travel with these bytes:
+  // close-on-exec, and of one send_fds at most (socket.recv_fds). Otherwise as loop.sock_recv: a cancelled
+  // call loses neither bytes nor descriptors. Throws std::system_error also when more than max_fds came
+  // (EMSGSIZE), or more than the process may open (EMFILE): all that came is closed then and the bytes are
+  // lost. Whoever receives in another way than this closes the descriptors that come.
+  Coro<ReceivedDescriptors> recv_fds(EventLoop& loop, std::size_t max_bytes, std::size_t max_fds);
 
   // Closes it; the operations that are pending on it fail with std::errc::bad_file_descriptor. Again:
   // nothing.
