@@ -54,9 +54,11 @@ inline constexpr Capability last_capability = Capability::abstract_unix_sockets;
 //     signal handlers; many wakes before one poll cost one.
 template <class B>
 concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv,
-                             SendOp& send, ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch,
+                             SendOp& send, ReadStream& read, AcceptStream& accepting, RecvFromOp& recv_from,
+                             SendToOp& send_to, DatagramStream& receiving, Op& op, Watch& watch,
                              BackendHandle* handle, std::span<const ConstBuffer> buffers,
-                             BackendHandle** owner, native_socket native, TimePoint deadline) {
+                             std::span<const Datagram> datagrams, BackendHandle** owner, native_socket native,
+                             TimePoint deadline) {
   // Made on the loop's thread; throws std::system_error when the system refuses.
   requires std::constructible_from<B, ReadyQueue&>;
 
@@ -84,14 +86,21 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
   { b.start(send) } noexcept -> std::same_as<Started>;
   { b.start(read) } noexcept -> std::same_as<Started>;
   { b.start(accepting) } noexcept -> std::same_as<Started>;
+  { b.start(recv_from) } noexcept -> std::same_as<Started>;
+  { b.start(send_to) } noexcept -> std::same_as<Started>;
+  { b.start(receiving) } noexcept -> std::same_as<Started>;
   // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
   // -EAGAIN when none, or a
   // negated errno. Not while a SendOp is pending on the handle.
   { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
+  // The same for datagrams: how many it took, at least one; -EAGAIN; or the error of the first. Not while a
+  // SendToOp is pending on the handle.
+  { b.try_send_to(handle, datagrams) } noexcept -> std::same_as<std::int64_t>;
   // A stream that stops is idle at once, and may be started again; stopping makes no system call.
   // Stopping an idle one does nothing.
   { b.stop(read) } noexcept -> std::same_as<void>;
   { b.stop(accepting) } noexcept -> std::same_as<void>;
+  { b.stop(receiving) } noexcept -> std::same_as<void>;
   { b.cancel(op) } noexcept -> std::same_as<void>;
   // Ends the writing side: 0 or a negated errno.
   { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
@@ -152,6 +161,9 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;
   { S::remove_file(address) } noexcept -> std::same_as<std::int64_t>;
+  // Joins or leaves a multicast group on the interface of this number; 0: the system chooses.
+  { S::join_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
+  { S::leave_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
 };
 
 // The name of a capability as it appears in errors, skips and tables.

@@ -2,8 +2,7 @@
 #include <weir/net/sock_ops.hpp>
 
 #include "net/os_error.hpp"
-#include "net/socket_access.hpp"
-#include "runtime/loop_access.hpp"
+#include "net/sock_awaiter.hpp"
 
 #include <weir/exceptions.hpp>
 
@@ -13,19 +12,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // --- What they share
-
-inline BackendHandle* SockAwaiter::prepare(Direction direction) const {
-  BackendHandle* const handle = SocketAccess::attach(*socket_, *loop_, awaits);
-  if (LoopAccess::backend(*loop_).pending(handle, direction) != nullptr) [[unlikely]] {
-    refuse_second();
-  }
-  if (loop_->get_debug()) [[unlikely]] {
-    check_non_blocking();
-  }
-  return handle;
-}
-
-inline bool SockAwaiter::may_go_on() const noexcept { return LoopAccess::spend_await_budget(*loop_); }
 
 void SockAwaiter::refuse_second() const {
   throw RuntimeError(std::string(awaits) + ": another operation in this direction is pending on the socket");

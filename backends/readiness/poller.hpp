@@ -29,7 +29,8 @@ template <class S>
 concept IsReadinessSockets =
     IsSocketApi<S> &&
     requires(native_socket native, const RawAddress& address, RawAddress& out, std::span<std::byte> into,
-             ConstBuffer buffer, std::span<const ConstBuffer> buffers) {
+             ConstBuffer buffer, std::span<const ConstBuffer> buffers, std::span<const Datagram> datagrams,
+             typename S::DatagramBatch& batch, std::size_t index) {
       { S::connect(native, address) } noexcept -> std::same_as<std::int64_t>;
       { S::connect_result(native) } noexcept -> std::same_as<std::int64_t>;
       { S::accept(native, out) } noexcept -> std::same_as<std::int64_t>;
@@ -37,6 +38,14 @@ concept IsReadinessSockets =
       { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;
       { S::send(native, buffer) } noexcept -> std::same_as<std::int64_t>;
       { S::send_gather(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+      { S::receive_from(native, into, out) } noexcept -> std::same_as<std::int64_t>;
+      { S::send_datagrams(native, datagrams) } noexcept -> std::same_as<std::int64_t>;
+      { S::concerns_peer(std::int64_t{}) } noexcept -> std::same_as<bool>;
+      { batch.receive(native) } noexcept -> std::same_as<std::int64_t>;
+      { batch.capacity } -> std::convertible_to<std::size_t>;
+      { batch.data(index) } noexcept -> std::same_as<std::span<std::byte>>;
+      { batch.from(index) } noexcept -> std::same_as<RawAddress>;
+      { batch.error() } noexcept -> std::same_as<std::int64_t>;
     };
 
 template <class P>

@@ -126,7 +126,7 @@ void ReadinessBackend<Poller>::run_event(void* object, std::uintptr_t generation
         answer_now(handle.reader, result);
       }
     } else {
-      backend.run_accepting(handle);
+      backend.run_other_reader(handle);
     }
     if (handle.generation != generation) {
       return;
@@ -188,9 +188,16 @@ void ReadinessBackend<Poller>::run_watch(BackendHandle& handle, Direction direct
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::run_accepting(BackendHandle& handle) {
+void ReadinessBackend<Poller>::run_other_reader(BackendHandle& handle) {
   if (handle.reader->kind == OpKind::accept_stream) {
     run_accept_stream(handle, static_cast<AcceptStream&>(*handle.reader));
+  } else if (handle.reader->kind == OpKind::datagram_stream) {
+    run_datagrams(handle, static_cast<DatagramStream&>(*handle.reader));
+  } else if (handle.reader->kind == OpKind::recv_from) {
+    if (const auto result = receive_from(handle, static_cast<RecvFromOp&>(*handle.reader));
+        result != -EAGAIN) {
+      answer_now(handle.reader, result);
+    }
   } else if (const auto result = accept(handle, static_cast<AcceptOp*>(handle.reader)->peer);
              result != -EAGAIN) {
     answer_now(handle.reader, result);
@@ -203,7 +210,9 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
     if (const auto result = Sockets::connect_result(handle.native); result != -EINPROGRESS) {
       answer_now(handle.writer, result);
     }
-  } else if (const auto result = send(handle, static_cast<SendOp*>(handle.writer)->buffers);
+  } else if (const auto result = handle.writer->kind == OpKind::send
+                                     ? send(handle, static_cast<SendOp*>(handle.writer)->buffers)
+                                     : send_to(handle, static_cast<SendToOp*>(handle.writer)->datagrams);
              result != -EAGAIN) {
     answer_now(handle.writer, result);
   }

@@ -10,6 +10,12 @@ namespace weir::inline WEIR_ABI::detail {
 
 class SimBackend;
 
+// Which direction of its handle an operation uses.
+constexpr Direction direction_of(OpKind kind) noexcept {
+  return kind == OpKind::connect || kind == OpKind::send || kind == OpKind::send_to ? Direction::write
+                                                                                    : Direction::read;
+}
+
 struct BackendHandle {
   // One direction. Armed: was ready when the last poll looked, so the queued item is about it, and not about
   // a successor that came to wait here since.

@@ -17,8 +17,9 @@ constexpr const char* kind_names[] = {
     "shutdown", "syn",    "syn_ack",   "ack",    "data",    "fin",      "reset",      "refuse",
     "ready",    "late",   "cancel",    "draw",   "advance", "wait",     "partition",  "heal",
     "clog",     "vanish", "come_back", "hold",   "give_up", "shortage", "clock_jump", "rare_path",
+    "send_datagram", "datagram", "lose_datagram",
 };
-static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::rare_path) + 1);
+static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::lose_datagram) + 1);
 
 }  // namespace
 

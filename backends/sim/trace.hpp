@@ -45,6 +45,9 @@ enum class TraceKind : std::uint8_t {
   shortage,
   clock_jump,  // faults
   rare_path,   // of weir's own code
+  send_datagram,
+  datagram,
+  lose_datagram,  // datagrams
 };
 
 class Trace {

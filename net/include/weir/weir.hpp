@@ -19,10 +19,12 @@
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
+#include <weir/net/datagram.hpp>
 #include <weir/net/extra.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
 #include <weir/net/server.hpp>
+#include <weir/net/sock_datagrams.hpp>
 #include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/stream_reader.hpp>
