@@ -21,6 +21,10 @@ std::string_view capability_name(Capability capability) noexcept {
       return "unix_sockets";
     case Capability::abstract_unix_sockets:
       return "abstract_unix_sockets";
+    case Capability::internationalized_names:
+      return "internationalized_names";
+    case Capability::multicast_dns:
+      return "multicast_dns";
   }
   return "unknown";
 }

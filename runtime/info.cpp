@@ -34,6 +34,10 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "sockets with the paths of files (AF_UNIX)";
     case Capability::abstract_unix_sockets:
       return "Unix sockets with names that are no files";
+    case Capability::internationalized_names:
+      return "names of hosts outside ASCII, without their xn-- form";
+    case Capability::multicast_dns:
+      return "names that end in .local";
   }
   return "";
 }
