@@ -142,6 +142,19 @@ concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, 
   { b.set_pipe(handle, Direction::read) } noexcept -> std::same_as<void>;
 };
 
+// Operations on datagrams.
+template <class B>
+concept HasDatagrams = requires(B& b, RecvFromOp& recv_from, SendToOp& send_to, DatagramStream& receiving,
+                                BackendHandle* handle, std::span<const Datagram> datagrams) {
+  { b.start(recv_from) } noexcept -> std::same_as<Started>;
+  { b.start(send_to) } noexcept -> std::same_as<Started>;
+  { b.start(receiving) } noexcept -> std::same_as<Started>;
+  { b.stop(receiving) } noexcept -> std::same_as<void>;
+  // As try_send: how many datagrams it took, at least one; -EAGAIN; or the error of the first. Not while a
+  // SendToOp is pending on the handle.
+  { b.try_send_to(handle, datagrams) } noexcept -> std::same_as<std::int64_t>;
+};
+
 // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever), an
 // event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may return early
 // for no reason. Throws std::system_error when the system cannot wait at all.
@@ -161,7 +174,8 @@ concept HasTurn = requires(B& b, const B& cb, TimePoint deadline) {
 };
 
 template <class B>
-concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasUnixOperations<B> && HasTurn<B>;
+concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasUnixOperations<B> &&
+                    HasDatagrams<B> && HasTurn<B>;
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
 // errno.
@@ -193,6 +207,9 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;
   { S::remove_file(address) } noexcept -> std::same_as<std::int64_t>;
+  // Joins or leaves a multicast group on the interface of this number; 0: the system chooses.
+  { S::join_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
+  { S::leave_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
 };
 
 // The name of a capability as it appears in errors, skips and tables.

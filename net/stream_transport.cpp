@@ -2,6 +2,7 @@
 // stream_transport_write.cpp.
 #include "net/stream_transport.hpp"
 
+#include "net/extra_info.hpp"
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
 #include "net/socket_access.hpp"
@@ -21,9 +22,10 @@ namespace {
 // What get_buffer is told: as much as the loop's own buffer holds.
 constexpr std::size_t buffer_hint = 64 * 1024;
 
-template <class T>
-void store(void* out, T value) {
-  static_cast<std::optional<T>*>(out)->emplace(std::move(value));
+void check_kind(const BaseProtocol& protocol, const char* call) {
+  if (protocol.kind() != ProtocolKind::stream && protocol.kind() != ProtocolKind::buffered) {
+    throw std::invalid_argument(std::string(call) + ": a Protocol or BufferedProtocol was expected");
+  }
 }
 
 }  // namespace
@@ -45,6 +47,7 @@ Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket
   if (protocol == nullptr) {
     throw std::invalid_argument("the protocol factory returned no protocol");
   }
+  check_kind(*protocol, "the protocol factory");
   NetState::of(loop);
   SocketAccess::take_over(socket, loop, "transport");
   auto transport =
@@ -108,6 +111,7 @@ void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
   if (protocol == nullptr) {
     throw std::invalid_argument("set_protocol: the protocol is null");
   }
+  check_kind(*protocol, "set_protocol");
   if (is_over()) {
     return;
   }
@@ -124,30 +128,18 @@ void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
 }
 
 void StreamTransport::find_extra_info(std::string_view key, void* value) const {
-  if (key == extra::peername::name) {
-    if (peer_.family() != AddressFamily::unspecified) {
-      store(value, Address(peer_.raw()));
-    }
-  } else if (key == extra::sockname::name) {
-    RawAddress own;
-    if (!is_over() && Backend::Sockets::local_address(native_, own) >= 0 &&
-        own.family != AddressFamily::unspecified) {
-      store(value, Address(own));
-    }
-  } else if (key == extra::peercred::name) {
+  if (key == extra::peercred::name) {
     PeerCredentials credentials;
     if (!is_over() && Backend::has(Capability::peer_credentials) &&
         Backend::Sockets::peer_credentials(native_, credentials) >= 0) {
-      store(value, credentials);
-    }
-  } else if (key == extra::socket::name) {
-    if (!is_over() && use_ == Use::both) {
-      store(value, SocketView(native_));
+      store_extra(value, credentials);
     }
   } else if (key == extra::pipe::name) {
     if (!is_over() && use_ != Use::both) {
-      store(value, native_);
+      store_extra(value, native_);
     }
+  } else if (key != extra::socket::name || use_ == Use::both) {
+    find_socket_info(key, value, is_over() ? invalid_socket : native_, peer_.raw());
   }
 }
 

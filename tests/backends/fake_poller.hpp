@@ -3,6 +3,7 @@
 // that are over.
 #pragma once
 
+#include "backends/readiness/readiness_datagrams.hpp"
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -29,13 +31,17 @@ struct Socket {
   std::size_t room = 0;  // of the send buffer
   std::string sent;
   int waiting_connections = 0;
+  std::deque<std::string> datagrams;  // as inbound, but each by itself
+  std::vector<std::string> sent_datagrams;
   // What the poller knows.
   bool registered = false;
   std::uint64_t token = 0;
   Interest interest = no_interest;
   bool changed = false;  // an edge that was not reported yet
 
-  bool readable() const { return !inbound.empty() || peer_ended || failed != 0 || waiting_connections > 0; }
+  bool readable() const {
+    return !inbound.empty() || peer_ended || failed != 0 || waiting_connections > 0 || !datagrams.empty();
+  }
   bool writable() const { return !connecting && (room > 0 || failed != 0); }
   Readiness state() const {
     Readiness ready = 0;
@@ -83,6 +89,10 @@ struct Kernel {
     at(native).inbound += bytes;
     at(native).changed = true;
   }
+  void arrive_datagram(native_socket native, std::string_view bytes) {
+    at(native).datagrams.emplace_back(bytes);
+    at(native).changed = true;
+  }
   void end(native_socket native) {
     at(native).peer_ended = true;
     at(native).changed = true;
@@ -97,7 +107,72 @@ struct Kernel {
 
 inline Kernel* kernel = nullptr;
 
+// As recvmmsg: an error behind a datagram is told by the next call.
+class DatagramBatch {
+ public:
+  static constexpr std::size_t capacity = 4;
+  std::int64_t receive(native_socket native) noexcept {
+    ++kernel->counts.receives;
+    Socket& socket = kernel->at(native);
+    if (socket.failed != 0) {
+      return -std::exchange(socket.failed, 0);
+    }
+    received_.clear();
+    while (!socket.datagrams.empty() && received_.size() != capacity) {
+      received_.push_back(std::move(socket.datagrams.front()));
+      socket.datagrams.pop_front();
+    }
+    kernel->counts.empty_receives += received_.empty() ? 1 : 0;
+    return received_.empty() ? -EAGAIN : static_cast<std::int64_t>(received_.size());
+  }
+  std::span<std::byte> data(std::size_t index) noexcept {
+    return std::as_writable_bytes(std::span(received_[index]));
+  }
+  RawAddress from(std::size_t) const noexcept { return {}; }
+  std::int64_t error() const noexcept { return 0; }
+
+ private:
+  std::vector<std::string> received_;
+};
+
 struct Sockets {
+  using DatagramBatch = fake::DatagramBatch;
+  static std::int64_t join_group(native_socket, const RawAddress&, std::uint32_t) noexcept {
+    return -ENOTSUP;
+  }
+  static std::int64_t leave_group(native_socket, const RawAddress&, std::uint32_t) noexcept {
+    return -ENOTSUP;
+  }
+  static std::int64_t receive_from(native_socket native, std::span<std::byte> into, RawAddress&) noexcept {
+    ++kernel->counts.receives;
+    Socket& socket = kernel->at(native);
+    if (socket.failed != 0) {
+      return -std::exchange(socket.failed, 0);
+    }
+    if (socket.datagrams.empty()) {
+      ++kernel->counts.empty_receives;
+      return -EAGAIN;
+    }
+    const std::string received = std::move(socket.datagrams.front());
+    socket.datagrams.pop_front();
+    const std::size_t size = std::min(received.size(), into.size());
+    std::memcpy(into.data(), received.data(), size);
+    return static_cast<std::int64_t>(size);
+  }
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept {
+    ++kernel->counts.sends;
+    Socket& socket = kernel->at(native);
+    if (socket.failed != 0) {
+      return -std::exchange(socket.failed, 0);
+    }
+    std::int64_t sent = 0;
+    for (; sent != static_cast<std::int64_t>(datagrams.size()) && socket.room != 0; ++sent, --socket.room) {
+      const ConstBuffer data = datagrams[static_cast<std::size_t>(sent)].data;
+      socket.sent_datagrams.emplace_back(reinterpret_cast<const char*>(data.data()), data.size());
+    }
+    return sent != 0 ? sent : -EAGAIN;
+  }
+  static bool concerns_peer(std::int64_t error) noexcept { return error == -ECONNREFUSED; }
   static std::int64_t open(weir::AddressFamily, weir::SocketType, int) noexcept { return kernel->open(); }
   static std::int64_t open_pair(native_socket (&)[2]) noexcept { return -ENOTSUP; }
   static std::int64_t close(native_socket native) noexcept {

@@ -3,11 +3,14 @@
 // itself looks again in every turn, and could not show bookkeeping that loses an edge.
 #pragma once
 
+#include "backends/readiness/readiness_datagrams.hpp"
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"
 #include "backends/sim/network.hpp"
 #include "backends/sim/world.hpp"
+
+#include <weir/bytes.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -41,7 +44,8 @@ inline Readiness state_of(const Socket& socket) {
   Readiness state = 0;
   state |= network.is_readable(socket) ? is_readable : Readiness{0};
   state |= network.is_writable(socket) ? is_writable : Readiness{0};
-  const bool hung_up = socket.state == SocketState::reset || socket.state == SocketState::fresh;
+  const bool hung_up = socket.type == weir::SocketType::stream &&
+                       (socket.state == SocketState::reset || socket.state == SocketState::fresh);
   state |= socket.ended || socket.read_shut || socket.error != 0 || hung_up ? is_ended : Readiness{0};
   return state;
 }
@@ -61,7 +65,51 @@ inline void note(Registration& registration) {
   registration.was_writable = writable;
 }
 
+class DatagramBatch {
+ public:
+  static constexpr std::size_t capacity = 8;
+  std::int64_t receive(native_socket native) noexcept;
+  std::span<std::byte> data(std::size_t index) noexcept { return memory_[index].span().first(sizes_[index]); }
+  RawAddress from(std::size_t index) const noexcept { return from_[index]; }
+  std::int64_t error() const noexcept { return error_; }
+
+ private:
+  std::vector<weir::Bytes> memory_;
+  std::size_t sizes_[capacity] = {};
+  RawAddress from_[capacity];
+  std::int64_t error_ = 0;
+};
+
 struct Sockets {
+  using DatagramBatch = strict::DatagramBatch;
+  static std::int64_t join_group(native_socket native, const RawAddress& group, std::uint32_t) noexcept {
+    return with(native,
+                [&](Network& network, auto& socket) { return network.change_group(socket, group, true); });
+  }
+  static std::int64_t leave_group(native_socket native, const RawAddress& group, std::uint32_t) noexcept {
+    return with(native,
+                [&](Network& network, auto& socket) { return network.change_group(socket, group, false); });
+  }
+  static std::int64_t receive_from(native_socket native, std::span<std::byte> into,
+                                   RawAddress& from) noexcept {
+    return with(native,
+                [&](Network& network, auto& socket) { return network.receive_from(socket, into, from); });
+  }
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept {
+    return with(native, [&](Network& network, auto& socket) {
+      std::int64_t sent = 0;
+      std::int64_t result = 1;
+      for (std::size_t i = 0; result > 0 && i != datagrams.size(); ++i) {
+        result = network.send_to(socket, datagrams[i]);
+        sent += result > 0 ? 1 : 0;
+      }
+      if (const auto found = registrations.find(native); found != registrations.end()) {
+        found->second->was_writable = result != -EAGAIN;
+      }
+      return sent != 0 ? sent : result;
+    });
+  }
+  static bool concerns_peer(std::int64_t error) noexcept { return error == -ECONNREFUSED; }
   template <class Call>
   static std::int64_t with(native_socket native, Call call) noexcept {
     weir::detail::Socket* socket = world().network.find(native);
@@ -158,6 +206,22 @@ struct Sockets {
     });
   }
 };
+
+inline std::int64_t DatagramBatch::receive(native_socket native) noexcept {
+  error_ = 0;
+  while (memory_.size() != capacity) {
+    memory_.emplace_back(std::size_t{256} * 1024);
+  }
+  for (std::size_t i = 0; i != capacity; ++i) {
+    const std::int64_t result = Sockets::receive_from(native, memory_[i].span(), from_[i]);
+    if (result < 0) {
+      error_ = i != 0 && result != -EAGAIN ? result : 0;
+      return i != 0 ? static_cast<std::int64_t>(i) : result;
+    }
+    sizes_[i] = static_cast<std::size_t>(result);
+  }
+  return capacity;
+}
 
 class Poller {
  public:

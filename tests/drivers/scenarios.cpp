@@ -511,6 +511,8 @@ constexpr Scenario all[] = {
     {"echo through buffered protocols", &echo_buffered, travelling_text, true},
     {"echo through sock_*", &echo_sock, travelling_text, true},
     {"echo through streams", &echo_streams, travelling_text, true},
+    {"echo through datagram endpoints", &echo_datagrams, travelling_text, true},
+    {"echo through sock_recvfrom", &echo_sock_datagrams, travelling_text, true},
     {"relay", &relay, travelling_text, true},
     {"executor", &executor, "20 thrown", false},
     {"generator", &generator, "sum 12", false},
