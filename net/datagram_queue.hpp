@@ -43,8 +43,8 @@ class DatagramQueue : public SendToOp {
   struct Chunk {
     Bytes memory;
     std::size_t used = 0;
-    std::size_t datagrams = 0;              // of these, how many are waiting
-    const RawAddress* last_to = nullptr;    // the last address in it
+    std::size_t datagrams = 0;            // of these, how many are waiting
+    const RawAddress* last_to = nullptr;  // the last address in it
   };
   static constexpr std::size_t header_size = 8;
 

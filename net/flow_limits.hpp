@@ -1,5 +1,5 @@
-// What the writing sides of all transports share: the marks of flow control, and the patience with writes that
-// come too late.
+// What the writing sides of all transports share: the marks of flow control, and the patience with writes
+// that come too late.
 #pragma once
 
 #include <weir/net/transport.hpp>

@@ -73,7 +73,7 @@ struct NetState {
 
   EventLoop& loop;
   Resource resource;
-  TransportList transports;             // those without a server
+  TransportList transports;  // those without a server
   LinkedList<DatagramEndpoint> endpoints;
   ServerState* first_server = nullptr;  // of the list of open ones, and of those that have connections
   std::unique_ptr<WriteQueue> spare;    // so that a write that is taken at once allocates nothing

@@ -117,7 +117,7 @@ class StreamTransport final : public Transport, private ReadStream {
   bool writing_paused_ : 1 = false;  // pause_writing was called last
   bool eof_wanted_ : 1 = false;      // write_eof()
   bool eof_sent_ : 1 = false;
-  bool buffered_ : 1 = false;        // the kind of protocol_
+  bool buffered_ : 1 = false;  // the kind of protocol_
   IgnoredWrites ignored_writes_;
   native_socket native_ = invalid_socket;
   EventLoop* loop_;

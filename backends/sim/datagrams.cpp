@@ -33,8 +33,8 @@ bool has_room(std::size_t used, std::size_t bytes, int limit) noexcept {
 }
 
 bool is_broadcast(const RawAddress& address) noexcept {
-  return address.family == AddressFamily::inet &&
-         std::all_of(address.ip.begin(), address.ip.begin() + 4, [](std::uint8_t byte) { return byte == 255; });
+  return address.family == AddressFamily::inet && std::all_of(address.ip.begin(), address.ip.begin() + 4,
+                                                              [](std::uint8_t byte) { return byte == 255; });
 }
 
 bool is_same(const RawAddress& one, const RawAddress& other) noexcept {

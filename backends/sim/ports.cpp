@@ -30,8 +30,9 @@ bool starts_with(const RawAddress& address, std::initializer_list<int> bytes) no
 }  // namespace
 
 bool is_multicast(const RawAddress& address) noexcept {
-  return address.family == AddressFamily::inet ? (address.ip[0] & 0xf0) == 0xe0
-                                               : address.family == AddressFamily::inet6 && address.ip[0] == 0xff;
+  return address.family == AddressFamily::inet
+             ? (address.ip[0] & 0xf0) == 0xe0
+             : address.family == AddressFamily::inet6 && address.ip[0] == 0xff;
 }
 
 bool is_any(const RawAddress& address) noexcept {
@@ -101,7 +102,8 @@ bool serves_address(const Socket& socket, const RawAddress& address) noexcept {
   if (std::find(socket.groups.begin(), socket.groups.end(), group) != socket.groups.end()) {
     return is_any(socket.local) || socket.local.ip == address.ip;
   }
-  const bool is_broadcast = address.family == AddressFamily::inet && starts_with(address, {255, 255, 255, 255});
+  const bool is_broadcast =
+      address.family == AddressFamily::inet && starts_with(address, {255, 255, 255, 255});
   return serves(socket, address.family) && reach(address) != Reach::unreachable
              ? is_any(socket.local) || socket.local.ip == address.ip
              : is_broadcast && serves(socket, address.family) && is_any(socket.local);

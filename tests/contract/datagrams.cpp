@@ -1,5 +1,5 @@
-// The clauses for datagrams: a stream of them that is stopped and started, cancelled receives, errors that end
-// nothing, and closing.
+// The clauses for datagrams: a stream of them that is stopped and started, cancelled receives, errors that
+// end nothing, and closing.
 #include "tests/contract/connected.hpp"
 
 using namespace contract;

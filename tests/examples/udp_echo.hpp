@@ -37,8 +37,7 @@ inline weir::Coro<void> run_udp_echo_server(std::uint16_t port) {
   auto factory = [] { return weir::make_ref<EchoServerProtocol>(); };
   auto [transport, protocol] =
       co_await loop.create_datagram_endpoint(factory, {.local_addr = weir::Address::inet("127.0.0.1", port)});
-  std::printf("Serving on %s\n",
-              transport->get_extra_info<weir::extra::sockname>()->to_string().c_str());
+  std::printf("Serving on %s\n", transport->get_extra_info<weir::extra::sockname>()->to_string().c_str());
   std::fflush(stdout);
 
   std::exception_ptr stopped_by;

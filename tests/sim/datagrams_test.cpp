@@ -81,8 +81,8 @@ WEIR_TEST("sim: nothing passes a partition, and nothing comes from a black hole"
   near.transport->sendto("x", Address::inet("192.0.2.1", 9));
   near.transport->sendto("x", Address::inet("10.0.0.1", 9));
   co_await until([recorder = near.protocol.get()] { return !recorder->errors.empty(); });
-  CHECK(near.protocol->errors == std::vector<std::error_code>{
-                                     std::make_error_code(std::errc::network_unreachable)});
+  CHECK(near.protocol->errors ==
+        std::vector<std::error_code>{std::make_error_code(std::errc::network_unreachable)});
   co_await near.close();
   co_await far.close();
 }

@@ -109,8 +109,7 @@ Endpoint parse_ip(const std::string& scheme, std::string_view rest, PortZero por
     refuse("'" + std::string(after) + "' after the bracket" + bracket_hint);
   }
   after.remove_prefix(after.empty() ? 0 : 1);
-  return {
-      .host = std::string(host), .port = parse_port(scheme, after, port_zero), .is_udp = scheme == "udp"};
+  return {.host = std::string(host), .port = parse_port(scheme, after, port_zero), .is_udp = scheme == "udp"};
 }
 
 }  // namespace

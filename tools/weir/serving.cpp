@@ -1,9 +1,9 @@
 // Listening sockets of protocols and their end.
 #include "tools/weir/serving.hpp"
 
-#include <weir/net/resolver.hpp>
 #include <weir/net/datagram.hpp>
 #include <weir/net/extra.hpp>
+#include <weir/net/resolver.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/unix.hpp>
 #include <weir/tasks.hpp>

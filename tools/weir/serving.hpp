@@ -28,9 +28,9 @@ using DatagramFactory = std::function<weir::Ref<weir::DatagramProtocol>()>;
 using ProtocolFactory = std::function<weir::Ref<weir::BaseProtocol>()>;
 
 // Listens everywhere, prints each bound address as a line on stdout, and gives every connection a protocol of
-// its own, and every address of datagrams one of those, until it is cancelled, or with `once` until the first connection is gone. Then it drops what is
-// connected, after calling `on_stop` (if there is one) for what only the verb knows. Throws std::system_error
-// that names the address when one cannot be had.
+// its own, and every address of datagrams one of those, until it is cancelled, or with `once` until the first
+// connection is gone. Then it drops what is connected, after calling `on_stop` (if there is one) for what
+// only the verb knows. Throws std::system_error that names the address when one cannot be had.
 weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, ProtocolFactory factory,
                                  std::function<void()> on_stop = {}, DatagramFactory datagrams = {});
 

@@ -50,8 +50,10 @@ WEIR_TEST("DGRM-002 sendto with an address, and without one on a connected endpo
   co_await client.receives(1);
   CHECK(client.protocol->received[0] == "answer");
   CHECK(client.protocol->senders[0] == server.address());
-  CHECK(refusal_of([&] { server.transport->sendto("whither?"); return 0; }).find("needs an address") !=
-        std::string::npos);
+  CHECK(refusal_of([&] {
+          server.transport->sendto("whither?");
+          return 0;
+        }).find("needs an address") != std::string::npos);
   co_await client.close();
   co_await server.close();
 }
@@ -100,9 +102,11 @@ WEIR_TEST("DGRM-004 another address than the remote one is refused, the same one
   Endpoint server = co_await bound_endpoint(loop);
   Endpoint other = co_await bound_endpoint(loop);
   Endpoint client = co_await endpoint_to(loop, server.address());
-  CHECK(refusal_of([&] { client.transport->sendto("x", other.address()); return 0; }) ==
-        "sendto: the address must be none or " + server.address().to_string() + ", not " +
-            other.address().to_string());
+  CHECK(refusal_of([&] {
+          client.transport->sendto("x", other.address());
+          return 0;
+        }) == "sendto: the address must be none or " + server.address().to_string() + ", not " +
+                  other.address().to_string());
   client.transport->sendto("same", server.address());
   co_await server.receives(1);
   CHECK(server.protocol->received == std::vector<std::string>{"same"});
@@ -325,7 +329,10 @@ WEIR_TEST("DGRM-014 reuse_port and allow_broadcast set their options") {
   co_await plain.receives(1);
   one.transport->sendto("from another", plain.protocol->senders[0]);
   co_await three.receives(1);
-  CHECK(refusal_of([&] { three.transport->sendto("x", one.address()); return 0; }) != "");
+  CHECK(refusal_of([&] {
+          three.transport->sendto("x", one.address());
+          return 0;
+        }) != "");
   co_await one.close();
   co_await plain.close();
   co_await three.close();
@@ -410,14 +417,18 @@ WEIR_TEST("DGRM-018 IPv6 endpoints report addresses with flow and scope") {
 WEIR_TEST("DGRM-019 an address that is none, or of another family, is refused") {
   Endpoint near = co_await bound_endpoint(loop);
   CHECK_FALSE(Address::parse("localhost", 80).has_value());  // no Address without getaddrinfo
-  CHECK(refusal_of([&] { near.transport->sendto("x", Address()); return 0; }).find("needs an address") !=
-        std::string::npos);
+  CHECK(refusal_of([&] {
+          near.transport->sendto("x", Address());
+          return 0;
+        }).find("needs an address") != std::string::npos);
   CHECK(refusal_of([&] {
           near.transport->sendto("x", Address::loopback(AddressFamily::inet6, 9));
           return 0;
         }).find("another family") != std::string::npos);
-  CHECK(refusal_of([&] { near.transport->sendto("x", Address::unix_path("/x")); return 0; })
-            .find("another family") != std::string::npos);
+  CHECK(refusal_of([&] {
+          near.transport->sendto("x", Address::unix_path("/x"));
+          return 0;
+        }).find("another family") != std::string::npos);
   CHECK(near.protocol->events == std::vector<std::string>{"made"});
   co_await near.close();
 }

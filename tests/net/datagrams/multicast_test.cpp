@@ -18,12 +18,14 @@ std::uint32_t loopback_interface() {
 #endif
 }
 
-// A member of the group, and a sender. Linux's loopback interface has no route for groups of IPv6: there it is
-// only the kernel's own account of members that shows.
+// A member of the group, and a sender. Linux's loopback interface has no route for groups of IPv6: there it
+// is only the kernel's own account of members that shows.
 class Group {
  public:
   Group(std::string host, Endpoint a_member, Endpoint a_sender)
-      : host(Address::inet(host, 0)), member(std::move(a_member)), sender(std::move(a_sender)),
+      : host(Address::inet(host, 0)),
+        member(std::move(a_member)),
+        sender(std::move(a_sender)),
         address(Address::inet(host, member.address().port())),
         receiving(member.transport->get_extra_info<extra::socket>().value()),
         sending(sender.transport->get_extra_info<extra::socket>().value()),

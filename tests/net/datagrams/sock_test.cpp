@@ -59,7 +59,8 @@ WEIR_TEST("SOCK-013 a port where nobody listens does not make later receives fai
   CHECK(text.view() == "alive");
   // One that is not connected hears nothing of it at all.
   Socket open = bound_socket();
-  co_await loop.sock_sendto(open, "x", closed_port() == 0 ? address : Address::loopback(AddressFamily::inet, closed_port()));
+  co_await loop.sock_sendto(
+      open, "x", closed_port() == 0 ? address : Address::loopback(AddressFamily::inet, closed_port()));
   co_await settle(loop);
   co_await loop.sock_sendto(again, "still", open.local_address());
   const auto [second, sender] = co_await loop.sock_recvfrom(open, 10);

@@ -1,7 +1,7 @@
 // Protocols: what a transport calls (asyncio.Protocol and its relatives). Derive from Protocol,
-// BufferedProtocol or DatagramProtocol and override what you need. All calls come on the loop's thread. The order is
-// connection_made, then data, then at most one eof_received, then exactly one connection_lost; nothing is
-// called after that.
+// BufferedProtocol or DatagramProtocol and override what you need. All calls come on the loop's thread. The
+// order is connection_made, then data, then at most one eof_received, then exactly one connection_lost;
+// nothing is called after that.
 #pragma once
 
 #include <weir/config.hpp>

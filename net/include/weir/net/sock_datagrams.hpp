@@ -1,6 +1,6 @@
-// The coroutine form of datagram sockets: sock_recvfrom, sock_recvfrom_into and sock_sendto of EventLoop. What
-// <weir/net/sock_ops.hpp> says of its awaiters is true of these as well: one operation each way at a time,
-// cancellation, errors; a datagram that was received when the task is cancelled wins. An error that an
+// The coroutine form of datagram sockets: sock_recvfrom, sock_recvfrom_into and sock_sendto of EventLoop.
+// What <weir/net/sock_ops.hpp> says of its awaiters is true of these as well: one operation each way at a
+// time, cancellation, errors; a datagram that was received when the task is cancelled wins. An error that an
 // earlier datagram met, such as std::errc::connection_refused, is thrown once by the next call; the socket
 // goes on.
 #pragma once
