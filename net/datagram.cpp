@@ -16,12 +16,6 @@
 #include <string>
 #include <utility>
 
-namespace weir::inline WEIR_ABI {
-
-DatagramTransport::~DatagramTransport() = default;
-
-}  // namespace weir::inline WEIR_ABI
-
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {

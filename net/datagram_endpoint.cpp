@@ -4,6 +4,7 @@
 #include "net/extra_info.hpp"
 #include "net/os_error.hpp"
 #include "net/socket_access.hpp"
+#include "net/transport_calls.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/log.hpp>
@@ -300,13 +301,9 @@ void DatagramEndpoint::sent(Op& op) noexcept {
 void DatagramEndpoint::after_sending() noexcept {
   if (!lost_ && writing_paused_ && get_write_buffer_size() <= limits_.low) {
     writing_paused_ = false;
-    const Ref<BaseProtocol> protocol = protocol_;
-    try {
-      const ContextScope scope(context_);
-      protocol->resume_writing();
-    } catch (...) {
-      report("protocol.resume_writing() failed", std::current_exception());
-    }
+    call_flow_control(protocol_, context_, &BaseProtocol::resume_writing, [this](std::exception_ptr error) {
+      report("protocol.resume_writing() failed", std::move(error));
+    });
   }
   if (closing_ && !lost_ && queue_ == nullptr) {
     lose(nullptr);
@@ -328,13 +325,9 @@ void DatagramEndpoint::pause_writing_if_full() noexcept {
     return;
   }
   writing_paused_ = true;
-  const Ref<BaseProtocol> protocol = protocol_;
-  try {
-    const ContextScope scope(context_);
-    protocol->pause_writing();
-  } catch (...) {
-    report("protocol.pause_writing() failed", std::current_exception());
-  }
+  call_flow_control(protocol_, context_, &BaseProtocol::pause_writing, [this](std::exception_ptr error) {
+    report("protocol.pause_writing() failed", std::move(error));
+  });
 }
 
 void DatagramEndpoint::set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
@@ -377,13 +370,7 @@ void DatagramEndpoint::tell(std::int64_t error, const char* call, const Address&
 }
 
 void DatagramEndpoint::report(const char* message, std::exception_ptr exception) noexcept {
-  ExceptionContext context;
-  context.message = message;
-  context.exception = std::move(exception);
-  context.transport = this;
-  context.protocol = protocol_.get();
-  context.object = describe();
-  loop_->call_exception_handler(context);
+  report_failure(*this, protocol_.get(), describe(), message, std::move(exception));
 }
 
 void DatagramEndpoint::callback_failed(const char* message) noexcept {
@@ -406,14 +393,13 @@ void DatagramEndpoint::lose(std::exception_ptr error) noexcept {
     backend().cancel(*queue_);
     return;  // sent() goes on
   }
-  auto* boxed = error ? new std::exception_ptr(std::move(error)) : nullptr;
-  LoopAccess::ready(*loop_).push(&run_lost, this, reinterpret_cast<std::uintptr_t>(boxed));
+  push_lost(*loop_, &run_lost, this, std::move(error));
 }
 
 void DatagramEndpoint::run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action) {
-  const std::unique_ptr<std::exception_ptr> boxed(reinterpret_cast<std::exception_ptr*>(error));
+  std::exception_ptr unboxed = unbox_lost(error);
   if (action == ReadyAction::run) {
-    static_cast<DatagramEndpoint*>(object)->finish(boxed != nullptr ? std::move(*boxed) : nullptr);
+    static_cast<DatagramEndpoint*>(object)->finish(std::move(unboxed));
   }
 }
 

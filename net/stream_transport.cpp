@@ -6,6 +6,7 @@
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
 #include "net/socket_access.hpp"
+#include "net/transport_calls.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/log.hpp>
@@ -276,13 +277,7 @@ void StreamTransport::abort() noexcept {
 }
 
 void StreamTransport::report(const char* message, std::exception_ptr exception) noexcept {
-  ExceptionContext context;
-  context.message = message;
-  context.exception = std::move(exception);
-  context.transport = this;
-  context.protocol = protocol_.get();
-  context.object = describe();
-  loop_->call_exception_handler(context);
+  report_failure(*this, protocol_.get(), describe(), message, std::move(exception));
 }
 
 void StreamTransport::callback_failed(const char* message) noexcept {
@@ -307,14 +302,13 @@ void StreamTransport::lose(std::exception_ptr error) noexcept {
     }
     drop_queue();
   }
-  auto* boxed = error ? new std::exception_ptr(std::move(error)) : nullptr;
-  LoopAccess::ready(*loop_).push(&run_lost, this, reinterpret_cast<std::uintptr_t>(boxed));
+  push_lost(*loop_, &run_lost, this, std::move(error));
 }
 
 void StreamTransport::run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action) {
-  const std::unique_ptr<std::exception_ptr> boxed(reinterpret_cast<std::exception_ptr*>(error));
+  std::exception_ptr unboxed = unbox_lost(error);
   if (action == ReadyAction::run) {
-    static_cast<StreamTransport*>(object)->finish(boxed != nullptr ? std::move(*boxed) : nullptr);
+    static_cast<StreamTransport*>(object)->finish(std::move(unboxed));
   }
 }
 

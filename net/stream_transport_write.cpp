@@ -4,6 +4,7 @@
 
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
+#include "net/transport_calls.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/log.hpp>
@@ -224,13 +225,9 @@ void StreamTransport::sent(Op& op) noexcept {
 void StreamTransport::after_sending() noexcept {
   if (!lost_ && writing_paused_ && get_write_buffer_size() <= get_write_buffer_limits().low) {
     writing_paused_ = false;
-    const Ref<BaseProtocol> protocol = protocol_;
-    try {
-      const ContextScope scope(context_);
-      protocol->resume_writing();
-    } catch (...) {
-      report("protocol.resume_writing() failed", std::current_exception());
-    }
+    call_flow_control(protocol_, context_, &BaseProtocol::resume_writing, [this](std::exception_ptr error) {
+      report("protocol.resume_writing() failed", std::move(error));
+    });
   }
   if (lost_ || queue_ != nullptr) {
     return;
@@ -253,13 +250,9 @@ void StreamTransport::pause_writing_if_full() noexcept {
     return;
   }
   writing_paused_ = true;
-  const Ref<BaseProtocol> protocol = protocol_;
-  try {
-    const ContextScope scope(context_);
-    protocol->pause_writing();
-  } catch (...) {
-    report("protocol.pause_writing() failed", std::current_exception());
-  }
+  call_flow_control(protocol_, context_, &BaseProtocol::pause_writing, [this](std::exception_ptr error) {
+    report("protocol.pause_writing() failed", std::move(error));
+  });
 }
 
 void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high,

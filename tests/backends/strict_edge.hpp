@@ -7,10 +7,7 @@
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"
-#include "backends/sim/network.hpp"
-#include "backends/sim/world.hpp"
-
-#include <weir/bytes.hpp>
+#include "tests/backends/strict_datagrams.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,8 +20,6 @@ namespace strict {
 
 using namespace weir::detail;
 using weir::native_socket;
-
-inline World& world() { return *World::current(); }
 
 // What the poller knows of one descriptor. The network tells a handle, which here is only a name for this.
 struct Registration {
@@ -64,21 +59,6 @@ inline void note(Registration& registration) {
   }
   registration.was_writable = writable;
 }
-
-class DatagramBatch {
- public:
-  static constexpr std::size_t capacity = 8;
-  std::int64_t receive(native_socket native) noexcept;
-  std::span<std::byte> data(std::size_t index) noexcept { return memory_[index].span().first(sizes_[index]); }
-  RawAddress from(std::size_t index) const noexcept { return from_[index]; }
-  std::int64_t error() const noexcept { return error_; }
-
- private:
-  std::vector<weir::Bytes> memory_;
-  std::size_t sizes_[capacity] = {};
-  RawAddress from_[capacity];
-  std::int64_t error_ = 0;
-};
 
 struct Sockets {
   using DatagramBatch = strict::DatagramBatch;
@@ -206,22 +186,6 @@ struct Sockets {
     });
   }
 };
-
-inline std::int64_t DatagramBatch::receive(native_socket native) noexcept {
-  error_ = 0;
-  while (memory_.size() != capacity) {
-    memory_.emplace_back(std::size_t{256} * 1024);
-  }
-  for (std::size_t i = 0; i != capacity; ++i) {
-    const std::int64_t result = Sockets::receive_from(native, memory_[i].span(), from_[i]);
-    if (result < 0) {
-      error_ = i != 0 && result != -EAGAIN ? result : 0;
-      return i != 0 ? static_cast<std::int64_t>(i) : result;
-    }
-    sizes_[i] = static_cast<std::size_t>(result);
-  }
-  return capacity;
-}
 
 class Poller {
  public:

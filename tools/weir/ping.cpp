@@ -89,11 +89,12 @@ class Pinger {
   weir::TimePoint sent_at_;
 };
 
-class StreamPinger final : public weir::Protocol, public Pinger {
+// With its transport, until this side has closed it.
+template <class Base, class T>
+class PingerOn : public Base, public Pinger {
  public:
   using Pinger::Pinger;
-  void connection_made(Ref<weir::Transport> transport) override { transport_ = std::move(transport); }
-  void data_received(std::span<const std::byte> data) override { received(data); }
+  void connection_made(Ref<T> transport) override { transport_ = std::move(transport); }
   void connection_lost(std::exception_ptr error) override {
     if (std::exchange(transport_, nullptr) != nullptr) {
       lost(std::move(error));
@@ -105,35 +106,29 @@ class StreamPinger final : public weir::Protocol, public Pinger {
     }
   }
 
- private:
-  void send(std::span<const std::byte> data) override { transport_->write(data); }
-
-  Ref<weir::Transport> transport_;  // until this side has closed it
+ protected:
+  Ref<T> transport_;
 };
 
-class DatagramPinger final : public weir::DatagramProtocol, public Pinger {
+class StreamPinger final : public PingerOn<weir::Protocol, weir::Transport> {
  public:
-  using Pinger::Pinger;
-  void connection_made(Ref<weir::DatagramTransport> transport) override { transport_ = std::move(transport); }
+  using PingerOn::PingerOn;
+  void data_received(std::span<const std::byte> data) override { received(data); }
+
+ private:
+  void send(std::span<const std::byte> data) override { transport_->write(data); }
+};
+
+class DatagramPinger final : public PingerOn<weir::DatagramProtocol, weir::DatagramTransport> {
+ public:
+  using PingerOn::PingerOn;
   void datagram_received(std::span<const std::byte> data, const weir::Address&) override { received(data); }
   void error_received(const std::system_error& error) override {
     fail(error_text(std::make_exception_ptr(error)));
   }
-  void connection_lost(std::exception_ptr error) override {
-    if (std::exchange(transport_, nullptr) != nullptr) {
-      lost(std::move(error));
-    }
-  }
-  void close() override {
-    if (transport_ != nullptr) {
-      std::exchange(transport_, nullptr)->abort();
-    }
-  }
 
  private:
   void send(std::span<const std::byte> data) override { transport_->sendto(data); }
-
-  Ref<weir::DatagramTransport> transport_;  // until this side has closed it
 };
 
 // A pinger, and what keeps it alive.

@@ -4,7 +4,6 @@
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include <sys/socket.h>
-#include <unistd.h>
 #endif
 
 using namespace weir;
@@ -208,13 +207,13 @@ WEIR_TEST("DGRM-017 Unix endpoints by path, by socket, and in place of a stale f
 WEIR_TEST("DGRM-009 a receive that would block is ignored") {
   Endpoint near = co_await bound_endpoint(loop);
   Socket far = bound_socket();
-  const int other = ::dup(near.transport->get_extra_info<extra::socket>()->native_handle());
+  const native_socket thief = near.transport->get_extra_info<extra::socket>()->native_handle();
   bool stolen = false;
   for (int round = 0; round != 5; ++round) {
     // The poll finds the datagram, and this callback, which runs before what was found, takes it.
-    loop.call_soon([other, &stolen] {
+    loop.call_soon([thief, &stolen] {
       char byte = 0;
-      stolen = ::recv(other, &byte, 1, MSG_DONTWAIT) == 1;
+      stolen = ::recv(thief, &byte, 1, MSG_DONTWAIT) == 1;
     });
     co_await loop.sock_sendto(far, "x", near.address());
     co_await settle(loop);
@@ -224,7 +223,6 @@ WEIR_TEST("DGRM-009 a receive that would block is ignored") {
   co_await loop.sock_sendto(far, "heard", near.address());
   co_await near.receives(1);
   CHECK(near.protocol->received[0] == "heard");
-  ::close(other);
   co_await near.close();
 }
 
