@@ -2,6 +2,7 @@
 // manual pages, without the errors that only a mistake of weir's own could bring about.
 #include "tests/drivers/calls.hpp"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cerrno>
+#include <system_error>
 
 namespace {
 
@@ -23,6 +25,8 @@ constexpr int of_accept[] = {ECONNABORTED, EINTR,  EPERM,  EPROTO,  ENETDOWN,
                              EHOSTUNREACH, EMFILE, ENFILE, ENOBUFS, ENOMEM};
 constexpr int of_recv[] = {ECONNRESET, EINTR, ETIMEDOUT, ENOMEM, ECONNREFUSED};
 constexpr int of_send[] = {EPIPE, EINTR, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT};
+constexpr int of_read[] = {EINTR, EIO};
+constexpr int of_write[] = {EPIPE, EINTR, EIO, ENOSPC};
 constexpr int of_shutdown[] = {ENOTCONN};
 constexpr int of_option[] = {ENOPROTOOPT, ENOMEM, ENOBUFS};
 // Not ENOTCONN: after a connection was made it comes with an event, and nothing else would bring one.
@@ -47,6 +51,14 @@ namespace weir::testing {
 
 bool can_cut_calls() noexcept { return false; }
 
+std::pair<File, File> make_pipe() {
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) < 0) {
+    throw std::system_error(errno, std::generic_category(), "pipe2");
+  }
+  return {File::adopt(ends[0]), File::adopt(ends[1])};
+}
+
 }  // namespace weir::testing
 
 // The names are the linker's.
@@ -68,6 +80,9 @@ WRAP(ssize_t, recv, (int fd, void* memory, size_t size, int flags), (fd, memory,
 WRAP(ssize_t, send, (int fd, const void* memory, size_t size, int flags), (fd, memory, size, flags), of_send,
      true)
 WRAP(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), of_send, true)
+WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), of_recv, true)
+WRAP(ssize_t, read, (int fd, void* memory, size_t size), (fd, memory, size), of_read, true)
+WRAP(ssize_t, writev, (int fd, const iovec* pieces, int count), (fd, pieces, count), of_write, true)
 WRAP(int, shutdown, (int fd, int how), (fd, how), of_shutdown, false)
 WRAP(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size),
      (fd, level, name, value, size), of_option, false)

@@ -2,6 +2,8 @@
 #include "backends/sim/call_hook.hpp"
 #include "tests/drivers/calls.hpp"
 
+#include <weir/net/socket.hpp>
+
 #include <cerrno>
 
 namespace weir::testing {
@@ -67,5 +69,10 @@ const struct Installed {
 }  // namespace
 
 bool can_cut_calls() noexcept { return true; }
+
+std::pair<File, File> make_pipe() {
+  auto [near, far] = Socket::pair();
+  return {File::adopt(near.release()), File::adopt(far.release())};
+}
 
 }  // namespace weir::testing
