@@ -18,6 +18,7 @@ namespace fake {
 
 using namespace weir::detail;
 using weir::native_socket;
+using weir::PeerCredentials;
 
 struct Socket {
   bool open = false;

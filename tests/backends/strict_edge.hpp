@@ -20,6 +20,7 @@ namespace strict {
 
 using namespace weir::detail;
 using weir::native_socket;
+using weir::PeerCredentials;
 
 inline World& world() { return *World::current(); }
 
