@@ -9,7 +9,9 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -29,8 +31,16 @@ enum class Capability : std::uint8_t {
   abstract_unix_sockets,  // by names that are no files
   descriptor_passing,     // with bytes on Unix stream sockets
   peer_credentials,       // of Unix connections
+  // No backend has these two yet: names of hosts outside ASCII, and those that end in ".local".
+  internationalized_names,
+  multicast_dns,
 };
-inline constexpr Capability last_capability = Capability::peer_credentials;
+inline constexpr Capability last_capability = Capability::multicast_dns;
+
+struct KnownHost {
+  std::vector<RawAddress> addresses;  // none: the name does not exist
+  std::chrono::nanoseconds delay{};   // how long it takes to find out
+};
 
 // THE TEN CLAUSES. Each has a test file in tests/contract/.
 //
@@ -54,31 +64,31 @@ inline constexpr Capability last_capability = Capability::peer_credentials;
 //  9. Time comes from now() only; waits round up; no deadline fires early.
 // 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
 //     signal handlers; many wakes before one poll cost one.
-// A part of IsBackend: what Unix sockets and pipes add.
-template <class B>
-concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, BackendHandle* handle) {
-  { b.start(receive) } noexcept -> std::same_as<Started>;
-  { b.start(send) } noexcept -> std::same_as<Started>;
-  // What is attached is used as the end of a pipe in this direction only, and need not be a socket. Called
-  // once, before its first operation. A ReadStream on a writing end receives nothing: it ends, with result 0,
-  // when nobody is left who could read. A device that the system cannot wait for is ready all the time.
-  { b.set_pipe(handle, Direction::read) } noexcept -> std::same_as<void>;
-};
+//
+// A backend is what has all of the five concepts that follow.
 
+// Making one, its capabilities, and its end.
 template <class B>
-concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv,
-                             SendOp& send, ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch,
-                             BackendHandle* handle, std::span<const ConstBuffer> buffers,
-                             BackendHandle** owner, native_socket native, TimePoint deadline) {
+concept IsReactor = requires(B& b, const B& cb) {
   // Made on the loop's thread; throws std::system_error when the system refuses.
   requires std::constructible_from<B, ReadyQueue&>;
-  requires HasUnixOperations<B>;
+  // Ends every operation and watch without calling anybody, waits until the system has let go of all of
+  // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
+  // Idempotent; the destructor calls it.
+  { b.close_all() } noexcept -> std::same_as<void>;
+  { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
+  // What a backend that is a world of its own knows of a name: the simulator's table, asked instead of name
+  // servers. The name is in small letters and without a dot at its end.
+  { B::known_host(std::string_view{}) } -> std::same_as<std::optional<KnownHost>>;
+};
 
-  // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend
-  // closes first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends
-  // everything on the handle and closes the socket. detach() does the same but leaves the socket open: it
-  // is the caller's again. find() gives the handle that is attached or watched under this number, or
-  // null.
+// Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend closes
+// first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends everything on the
+// handle and closes the socket. detach() does the same but leaves the socket open: it is the caller's again.
+// find() gives the handle that is attached or watched under this number, or null.
+template <class B>
+concept HasHandles = requires(B& b, const B& cb, BackendHandle* handle, BackendHandle** owner,
+                              native_socket native, Watch& watch) {
   { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
   { b.close(handle) } noexcept -> std::same_as<void>;
   { b.detach(handle) } noexcept -> std::same_as<void>;
@@ -91,34 +101,52 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
   { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
   { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
 
-  // Operations.
-  { b.start(connect) } noexcept -> std::same_as<Started>;
-  { b.start(accept) } noexcept -> std::same_as<Started>;
-  { b.start(recv) } noexcept -> std::same_as<Started>;
-  { b.start(send) } noexcept -> std::same_as<Started>;
-  { b.start(read) } noexcept -> std::same_as<Started>;
-  { b.start(accepting) } noexcept -> std::same_as<Started>;
-  // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
-  // -EAGAIN when none, or a
-  // negated errno. Not while a SendOp is pending on the handle.
-  { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
-  // A stream that stops is idle at once, and may be started again; stopping makes no system call.
-  // Stopping an idle one does nothing.
-  { b.stop(read) } noexcept -> std::same_as<void>;
-  { b.stop(accepting) } noexcept -> std::same_as<void>;
-  { b.cancel(op) } noexcept -> std::same_as<void>;
-  // Ends the writing side: 0 or a negated errno.
-  { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
-
   // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
   // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for
   // it). unwatch() is final at once: on_ready is not called again.
   { b.watch(native, watch) } -> std::same_as<std::int64_t>;
   { b.unwatch(watch) } noexcept -> std::same_as<void>;
+};
 
-  // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
-  // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
-  // return early for no reason. Throws std::system_error when the system cannot wait at all.
+// Operations.
+template <class B>
+concept HasOperations =
+    requires(B& b, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send, ReadStream& read,
+             AcceptStream& accepting, Op& op, BackendHandle* handle, std::span<const ConstBuffer> buffers) {
+      { b.start(connect) } noexcept -> std::same_as<Started>;
+      { b.start(accept) } noexcept -> std::same_as<Started>;
+      { b.start(recv) } noexcept -> std::same_as<Started>;
+      { b.start(send) } noexcept -> std::same_as<Started>;
+      { b.start(read) } noexcept -> std::same_as<Started>;
+      { b.start(accepting) } noexcept -> std::same_as<Started>;
+      // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
+      // -EAGAIN when none, or a negated errno. Not while a SendOp is pending on the handle.
+      { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
+      // A stream that stops is idle at once, and may be started again; stopping makes no system call.
+      // Stopping an idle one does nothing.
+      { b.stop(read) } noexcept -> std::same_as<void>;
+      { b.stop(accepting) } noexcept -> std::same_as<void>;
+      { b.cancel(op) } noexcept -> std::same_as<void>;
+      // Ends the writing side: 0 or a negated errno.
+      { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
+    };
+
+// What Unix sockets and pipes add.
+template <class B>
+concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, BackendHandle* handle) {
+  { b.start(receive) } noexcept -> std::same_as<Started>;
+  { b.start(send) } noexcept -> std::same_as<Started>;
+  // What is attached is used as the end of a pipe in this direction only, and need not be a socket. Called
+  // once, before its first operation. A ReadStream on a writing end receives nothing: it ends, with result 0,
+  // when nobody is left who could read. A device that the system cannot wait for is ready all the time.
+  { b.set_pipe(handle, Direction::read) } noexcept -> std::same_as<void>;
+};
+
+// The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever), an
+// event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may return early
+// for no reason. Throws std::system_error when the system cannot wait at all.
+template <class B>
+concept HasTurn = requires(B& b, const B& cb, TimePoint deadline) {
   { b.poll(deadline) } -> std::same_as<void>;
   // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
   // leaves it out.
@@ -130,14 +158,10 @@ concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& ac
   // The most that a read stream gets at once in the backend's own buffer. It takes effect with the next read.
   { b.set_max_read_size(std::size_t{}) } noexcept -> std::same_as<void>;
   { cb.now() } noexcept -> std::same_as<TimePoint>;
-
-  // Ends every operation and watch without calling anybody, waits until the system has let go of all of
-  // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
-  // Idempotent; the destructor calls it.
-  { b.close_all() } noexcept -> std::same_as<void>;
-
-  { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
 };
+
+template <class B>
+concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasUnixOperations<B> && HasTurn<B>;
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
 // errno.

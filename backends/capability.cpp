@@ -25,6 +25,10 @@ std::string_view capability_name(Capability capability) noexcept {
       return "descriptor_passing";
     case Capability::peer_credentials:
       return "peer_credentials";
+    case Capability::internationalized_names:
+      return "internationalized_names";
+    case Capability::multicast_dns:
+      return "multicast_dns";
   }
   return "unknown";
 }

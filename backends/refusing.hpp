@@ -71,6 +71,7 @@ class RefusingBackend {
   void close_all() noexcept {}
 
   static bool has(Capability) noexcept { return false; }
+  static std::optional<KnownHost> known_host(std::string_view) { return std::nullopt; }
 
  private:
   static Started refuse(Op& op) noexcept {

@@ -1,18 +1,18 @@
 // create_connection and connect_accepted_socket, but for the templates around the protocol factory.
 #include <weir/net/connect.hpp>
 
-#include "net/os_error.hpp"
+#include "net/happy_eyeballs.hpp"
 #include "net/scoped_timer.hpp"
 #include "net/socket_access.hpp"
 #include "net/stream_transport.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/exceptions.hpp>
-#include <weir/net/sock_ops.hpp>
+#include <weir/tasks.hpp>
 
-#include <algorithm>
-#include <cerrno>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -47,50 +47,49 @@ class BeginAwaiter : public AwaiterBase, private CancelHook {
   TaskBase* task_ = nullptr;
 };
 
-void bind_local(const weir::Socket& socket, const ConnectionPlan& plan, const Address& target) {
-  if (!plan.local) {
-    return;
-  }
-  if (plan.local->family() != target.family()) {
-    throw os_error(-EADDRNOTAVAIL, "create_connection: local_addr " + plan.local->to_string() +
-                                       " has another family than " + target.to_string());
-  }
-  socket.bind(*plan.local);
-}
-
-// One error for all attempts, as asyncio has it.
-[[noreturn]] void throw_errors(const ConnectionPlan& plan, const std::vector<std::exception_ptr>& errors) {
-  if (plan.all_errors) {
-    throw ExceptionGroup(std::string(plan.call) + " failed", errors);
-  }
-  const auto as_system_error = [](const std::exception_ptr& error) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const std::system_error& e) {
-      return e;
-    }
-  };
-  const std::system_error first = as_system_error(errors.front());
-  std::string all;
-  bool equal = true;
-  for (const std::exception_ptr& error : errors) {
-    const std::system_error one = as_system_error(error);
-    equal = equal && std::string_view(one.what()) == first.what();
-    all += (all.empty() ? "" : ", ") + std::string(one.what());
-  }
-  if (equal) {
-    std::rethrow_exception(errors.front());
-  }
-  throw std::system_error(first.code(), std::string(plan.call) + ": multiple exceptions: " + all);
-}
-
 void set_no_delay(const weir::Socket& socket, const RawAddress& peer) noexcept {
   if (peer.family != AddressFamily::unix_domain) {
     Backend::Sockets::set_option(socket.native_handle(), SocketOption::no_delay, 1);
   }
 }
 
+void check_options(const ConnectionOptions& options) {
+  const auto refuse = [](const char* why) {
+    throw std::invalid_argument(std::string("create_connection: ") + why);
+  };
+  if (options.interleave && *options.interleave < 0) {
+    refuse("interleave is negative");
+  }
+  if (options.happy_eyeballs_delay && options.happy_eyeballs_delay->count() < 0) {
+    refuse("happy_eyeballs_delay is negative");
+  }
+  if (options.sock == nullptr) {
+    if (options.host.empty() && options.port.empty()) {
+      refuse("host and port was not specified and no sock specified");
+    }
+    return;
+  }
+  if (!options.host.empty() || !options.port.empty()) {
+    refuse("host/port and sock can not be specified at the same time");
+  }
+  if (options.local_addr) {
+    refuse("local_addr and sock can not be specified at the same time");
+  }
+  check_stream_socket(*options.sock, "create_connection");
+}
+
+Coro<weir::Socket> find_and_connect(EventLoop& loop, ConnectionPlan& plan) {
+  if (plan.targets.empty()) {
+    plan.targets = co_await plan.query.look_up(loop);
+  }
+  co_return co_await connect_to_one(loop, plan);
+}
+
 }  // namespace
+
+std::string ConnectionPlan::what() const {
+  return targets.size() == 1 ? targets.front().to_string() : query.to_string();
+}
 
 void check_stream_socket(const weir::Socket& socket, const char* call) {
   if (!socket.is_open()) {
@@ -103,38 +102,24 @@ void check_stream_socket(const weir::Socket& socket, const char* call) {
 
 ConnectionPlan plan_connection(EventLoop& loop, const ConnectionOptions& options) {
   LoopAccess::check_open(loop, "create_connection");
+  check_options(options);
   ConnectionPlan plan;
   plan.local = options.local_addr;
+  plan.stagger = options.happy_eyeballs_delay;
+  plan.interleave = options.interleave.value_or(options.happy_eyeballs_delay ? 1 : 0);
+  plan.keep_alive = options.keep_alive;
   plan.all_errors = options.all_errors;
   if (options.timeout) {
     plan.deadline = add_clamped(loop.time(), *options.timeout);
   }
   if (options.sock != nullptr) {
-    if (!options.host.empty() || options.port) {
-      throw std::invalid_argument(
-          "create_connection: host/port and sock can not be specified at the same time");
-    }
-    if (options.local_addr) {
-      throw std::invalid_argument(
-          "create_connection: local_addr and sock can not be specified at the same time");
-    }
-    check_stream_socket(*options.sock, "create_connection");
     plan.socket = std::move(*options.sock);
     return plan;
   }
-  if (options.host.empty() && !options.port) {
-    throw std::invalid_argument("create_connection: host and port was not specified and no sock specified");
-  }
-  const std::uint16_t port = options.port.value_or(0);
-  if (options.host.empty()) {
-    if (Backend::has(Capability::ipv6)) {
-      plan.targets.push_back(Address::loopback(AddressFamily::inet6, port));
-    }
-    plan.targets.push_back(Address::loopback(AddressFamily::inet, port));
-  } else if (const std::optional<Address> address = Address::parse(options.host, port)) {
+  plan.query = HostQuery(options.host, options.port,
+                         {.family = options.family, .type = SocketType::stream, .flags = options.flags});
+  if (const std::optional<Address> address = plan.query.known_address()) {
     plan.targets.push_back(*address);
-  } else {
-    throw NotSupportedError("create_connection", "dns");
   }
   return plan;
 }
@@ -143,20 +128,23 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
   if (plan.socket.is_open()) {
     co_return std::move(plan.socket);
   }
-  std::vector<std::exception_ptr> errors;
-  for (const Address& target : plan.targets) {
-    try {
-      weir::Socket socket = weir::Socket::open(target.family());
-      bind_local(socket, plan, target);
-      ConnectAwaiter connecting(loop, socket, target, plan.call);
-      const ScopedTimer limit(loop, plan.deadline, [&connecting] { connecting.time_out(); });
-      co_await connecting;
-      co_return std::move(socket);
-    } catch (const std::system_error&) {
-      errors.push_back(std::current_exception());
+  if (plan.deadline == TimePoint::max()) {
+    co_return co_await find_and_connect(loop, plan);
+  }
+  // A task of its own, so that the end of the time is a cancellation that nobody else sees.
+  Task<weir::Socket> trying = loop.create_task(find_and_connect(loop, plan));
+  bool is_late = false;
+  const ScopedTimer limit(loop, plan.deadline, [&trying, &is_late] { is_late = trying.cancel(); });
+  const Ref<TaskBase> caller = current_task(loop);
+  const int cancelling = caller->cancelling();
+  try {
+    co_return co_await std::move(trying);
+  } catch (const CancelledError&) {
+    if (!is_late || caller->cancelling() > cancelling) {
+      throw;
     }
   }
-  throw_errors(plan, errors);
+  throw TimeoutError(std::string(plan.call) + ' ' + plan.what() + ": timed out");
 }
 
 Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol) {

@@ -22,15 +22,13 @@ const char* name_of(FileKind kind) noexcept {
       return "a regular file";
     case FileKind::directory:
       return "a directory";
-    case FileKind::block_device:
-      return "a block device";
     case FileKind::pipe:
     case FileKind::character_device:
     case FileKind::socket:
     case FileKind::other:
       break;
   }
-  return "something else";
+  return "something that no loop can wait for";
 }
 
 // May block the loop, or can be waited for in no way.

@@ -131,9 +131,16 @@ constexpr bool reuse_address_by_default = true;
 // A port that is free for IPv4 may be taken for IPv6; so many are tried before giving up.
 constexpr int most_port_draws = 64;
 
+// An address to bind. One that was found for a name, or for "all interfaces", may be of a family that this
+// machine does not have, as long as another one can be bound.
+struct Wanted {
+  Address address;
+  bool may_be_missing = false;
+};
+
 struct ServerPlan {
-  std::vector<Address> addresses;
-  bool all_interfaces = false;
+  std::vector<HostQuery> hosts;
+  std::vector<Wanted> addresses;
   std::uint16_t port = 0;
   weir::Socket given;
   bool reuse_address = reuse_address_by_default;
@@ -144,10 +151,10 @@ struct ServerPlan {
 
 void check_options(const ServerOptions& options) {
   const bool has_host = !options.host.empty() || !options.hosts.empty();
-  if (options.sock != nullptr && (has_host || options.port)) {
+  if (options.sock != nullptr && (has_host || !options.port.empty())) {
     throw std::invalid_argument("create_server: host/port and sock can not be specified at the same time");
   }
-  if (options.sock == nullptr && !has_host && !options.port) {
+  if (options.sock == nullptr && !has_host && options.port.empty()) {
     throw std::invalid_argument("create_server: neither host/port nor sock were specified");
   }
   if (!options.host.empty() && !options.hosts.empty()) {
@@ -164,46 +171,52 @@ void check_options(const ServerOptions& options) {
   }
 }
 
-Address numeric_address(std::string_view host, std::uint16_t port) {
-  if (const std::optional<Address> address = Address::parse(host, port)) {
-    return *address;
-  }
-  throw NotSupportedError("create_server", "dns");
-}
-
 ServerPlan make_plan(const ServerOptions& options) {
   check_options(options);
   ServerPlan plan;
-  plan.port = options.port.value_or(0);
   plan.reuse_address = options.reuse_address.value_or(reuse_address_by_default);
   plan.reuse_port = options.reuse_port;
   plan.keep_alive = options.keep_alive;
   plan.start_serving = options.start_serving;
   const std::span<const std::string_view> hosts =
       options.hosts.empty() ? std::span<const std::string_view>(&options.host, 1) : options.hosts;
-  for (const std::string_view host : hosts) {
-    if (options.sock != nullptr) {
-      break;
-    }
-    if (host.empty()) {
-      plan.all_interfaces = true;
-    } else {
-      const Address address = numeric_address(host, plan.port);
-      if (std::find(plan.addresses.begin(), plan.addresses.end(), address) == plan.addresses.end()) {
-        plan.addresses.push_back(address);
-      }
-    }
-  }
-  if (plan.all_interfaces) {
-    plan.addresses.assign(1, Address::any(AddressFamily::inet, plan.port));
-    if (Backend::has(Capability::ipv6)) {
-      plan.addresses.push_back(Address::any(AddressFamily::inet6, plan.port));
-    }
-  }
   if (options.sock != nullptr) {
     plan.given = std::move(*options.sock);
+    return plan;
+  }
+  const AddrInfoOptions query{
+      .family = options.family, .type = SocketType::stream, .flags = options.flags | AddrInfoFlags::passive};
+  const ServiceName port = options.port.empty() ? ServiceName(0) : options.port;
+  if (std::find(hosts.begin(), hosts.end(), std::string_view()) != hosts.end()) {
+    plan.hosts.emplace_back(std::string_view(), port, query);  // all interfaces: the others are among them
+    return plan;
+  }
+  for (const std::string_view host : hosts) {
+    plan.hosts.emplace_back(host, port, query);
   }
   return plan;
+}
+
+void add_address(ServerPlan& plan, const Address& address, bool may_be_missing) {
+  const auto is_same = [&address](const Wanted& one) { return one.address == address; };
+  if (std::none_of(plan.addresses.begin(), plan.addresses.end(), is_same)) {
+    plan.addresses.push_back({address, may_be_missing});
+  }
+}
+
+// Fills in the addresses of the hosts, each once.
+Coro<void> look_up_hosts(EventLoop& loop, ServerPlan& plan) {
+  for (const HostQuery& host : plan.hosts) {
+    if (const std::optional<Address> known = host.known_address()) {
+      add_address(plan, *known, false);
+      continue;
+    }
+    const std::vector<Address> found = co_await host.look_up(loop);
+    for (const Address& address : found) {
+      add_address(plan, address, true);
+    }
+  }
+  plan.port = plan.addresses.front().address.port();
 }
 
 // What the connections inherit from the socket that accepts them. Not every kind of stream socket has these.
@@ -230,8 +243,7 @@ weir::Socket bind_one(const ServerPlan& plan, const Address& address) {
   return socket;
 }
 
-// Does the error say that this machine does not have the family at all? Then "all interfaces" means the
-// other.
+// Does the error say that this machine does not have the family at all?
 bool lacks_family(const std::error_code& code) {
   return code == std::errc::address_family_not_supported || code == std::errc::address_not_available;
 }
@@ -241,16 +253,16 @@ bool lacks_family(const std::error_code& code) {
 std::optional<std::vector<weir::Socket>> bind_round(const ServerPlan& plan) {
   std::vector<weir::Socket> sockets;
   std::uint16_t port = plan.port;
-  for (const Address& wanted : plan.addresses) {
+  for (const Wanted& wanted : plan.addresses) {
     if (plan.port == 0 && port != 0 && rare_path(FaultPoint::port_taken)) {
       return std::nullopt;
     }
-    detail::RawAddress raw = wanted.raw();
+    RawAddress raw = wanted.address.raw();
     raw.port = port;
     try {
       sockets.push_back(bind_one(plan, Address(raw)));
     } catch (const std::system_error& error) {
-      if (plan.all_interfaces && lacks_family(error.code()) &&
+      if (wanted.may_be_missing && lacks_family(error.code()) &&
           !(sockets.empty() && &wanted == &plan.addresses.back())) {
         continue;
       }
@@ -276,10 +288,14 @@ std::vector<weir::Socket> bind_all(ServerPlan& plan) {
       return std::move(*sockets);
     }
   }
-  throw os_error(-EADDRINUSE, "bind: no port is free for all of " + plan.addresses.front().to_string() + "…");
+  throw os_error(-EADDRINUSE,
+                 "bind: no port is free for all of " + plan.addresses.front().address.to_string() + "…");
 }
 
 Coro<Ref<Server>> open_server(std::unique_ptr<ServerState> state, ServerPlan plan) {
+  if (!plan.given.is_open()) {
+    co_await look_up_hosts(*state->loop, plan);
+  }
   std::vector<weir::Socket> sockets = bind_all(plan);
   for (weir::Socket& socket : sockets) {
     state->listeners.push_back(std::make_unique<Listener>(*state, std::move(socket)));

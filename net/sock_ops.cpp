@@ -5,10 +5,12 @@
 #include "net/sock_awaiter.hpp"
 #include "runtime/loop_access.hpp"
 
+#include <weir/detail/host_query.hpp>
 #include <weir/exceptions.hpp>
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -26,12 +28,6 @@ void SockAwaiter::check_non_blocking() const {
 
 // The cancellation stays with the task: it is thrown when the operation answers -ECANCELED, and at the next
 // await when a result came first.
-void SockAwaiter::ask_to_cancel(Op& op) const noexcept {
-  if (op.state == OpState::pending) {
-    LoopAccess::backend(*loop_).cancel(op);
-  }
-}
-
 void SockAwaiter::interrupt(Op& op) const noexcept {
   if (op.state == OpState::pending) {
     LoopAccess::backend(*loop_).cancel(op);
@@ -142,10 +138,30 @@ void ConnectAwaiter::fail_with_address() const {
     task_->throw_if_cancelled();
   }
   const std::string what = std::string(awaits) + ' ' + Address(address).to_string();
-  if (result == -ECANCELED && timed_out_) {
-    throw TimeoutError(what + ": timed out");
-  }
   throw os_error(result, result == -EBADF ? what + ": the socket was closed" : what);
+}
+
+namespace {
+
+Coro<void> connect_to_first(EventLoop& loop, weir::Socket& socket, HostQuery query) {
+  const std::vector<Address> addresses = co_await query.look_up(loop);
+  ConnectAwaiter connecting(loop, socket, addresses.front());
+  co_await connecting;
+}
+
+}  // namespace
+
+Coro<void> connect_to_host(EventLoop& loop, weir::Socket& socket, std::string_view host,
+                           ServiceName service) {
+  LoopAccess::check_open(loop, "sock_connect");
+  if (!socket.is_open()) {
+    throw std::invalid_argument("sock_connect: the socket is closed");
+  }
+  const AddressFamily family = socket.family();
+  if (family != AddressFamily::inet && family != AddressFamily::inet6) {
+    throw std::invalid_argument("sock_connect: a host has no address of the socket's family");
+  }
+  return connect_to_first(loop, socket, HostQuery(host, service, {.family = family, .type = socket.type()}));
 }
 
 // --- sock_accept

@@ -38,6 +38,10 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "descriptors travel over Unix sockets";
     case Capability::peer_credentials:
       return "process and user at the other end of a Unix socket";
+    case Capability::internationalized_names:
+      return "names of hosts outside ASCII, without their xn-- form";
+    case Capability::multicast_dns:
+      return "names that end in .local";
   }
   return "";
 }

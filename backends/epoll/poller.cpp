@@ -139,7 +139,7 @@ bool EpollPoller::has(Capability capability) noexcept {
     }();
     return ipv6;
   }
-  return true;
+  return capability != Capability::internationalized_names && capability != Capability::multicast_dns;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

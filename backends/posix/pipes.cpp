@@ -86,7 +86,6 @@ std::int64_t PosixSockets::file_kind(native_socket native) noexcept {
                     : S_ISDIR(status.st_mode)  ? FileKind::directory
                     : S_ISFIFO(status.st_mode) ? FileKind::pipe
                     : S_ISCHR(status.st_mode)  ? FileKind::character_device
-                    : S_ISBLK(status.st_mode)  ? FileKind::block_device
                     : S_ISSOCK(status.st_mode) ? FileKind::socket
                                                : FileKind::other;
   return static_cast<std::int64_t>(kind);

@@ -9,6 +9,8 @@
 #include <cassert>
 #include <cerrno>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -84,6 +86,7 @@ class ReadinessBackend {
   void close_all() noexcept;
 
   static bool has(Capability capability) noexcept { return Poller::has(capability); }
+  static std::optional<KnownHost> known_host(std::string_view) { return std::nullopt; }
 
   Poller& poller() noexcept { return poller_; }  // for tests
 

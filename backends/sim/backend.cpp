@@ -32,6 +32,12 @@ Socket* SimBackend::socket_of(const BackendHandle& handle) const noexcept {
   return network().by_id(handle.socket_id);
 }
 
+std::optional<KnownHost> SimBackend::known_host(std::string_view name) {
+  const std::shared_ptr<World> world = World::current();
+  const auto found = world->hosts.find(name);
+  return found != world->hosts.end() ? std::optional(found->second) : std::nullopt;
+}
+
 bool SimBackend::has(Capability capability) noexcept {
   switch (capability) {
     case Capability::ipv6:
@@ -45,6 +51,8 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::native_descriptors:
     case Capability::real_clock:
     case Capability::real_network:
+    case Capability::internationalized_names:
+    case Capability::multicast_dns:
       break;
   }
   return false;

@@ -90,6 +90,7 @@ class SimBackend {
   std::uint64_t draw(std::uint64_t bound) noexcept;
 
   static bool has(Capability capability) noexcept;
+  static std::optional<KnownHost> known_host(std::string_view name);
 
  private:
   friend void socket_changed(BackendHandle& handle) noexcept;

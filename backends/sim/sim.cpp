@@ -94,6 +94,18 @@ std::uint64_t draw(std::uint64_t bound) {
   return drawn;
 }
 
+void set_host(std::string_view name, std::initializer_list<std::string_view> addresses,
+              std::chrono::nanoseconds delay) {
+  detail::KnownHost host{{}, delay};
+  for (const std::string_view address : addresses) {
+    if (address.empty()) {
+      throw std::invalid_argument("sim::set_host: an address is empty");
+    }
+    host.addresses.push_back(pattern_of({address}, "sim::set_host"));
+  }
+  World::current()->hosts.insert_or_assign(std::string(name), std::move(host));
+}
+
 // --- Faults --------------------------------------------------------------------------------------
 
 void reset(native_socket socket) {

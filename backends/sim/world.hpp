@@ -11,7 +11,10 @@
 #include <weir/sim.hpp>
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -53,6 +56,7 @@ struct World : std::enable_shared_from_this<World> {
   Random point_chance;
   Random choice_chance;  // of sim::draw
   FaultPoints points;
+  std::map<std::string, KnownHost, std::less<>> hosts;  // by name
   Network network;
 
  private:

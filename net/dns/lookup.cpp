@@ -8,6 +8,7 @@
 #include "runtime/loop_access.hpp"
 
 #include <weir/exceptions.hpp>
+#include <weir/tasks.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -267,9 +268,30 @@ void throw_answer(const Answer& answer, const std::string& what) {
   throw std::system_error(answer.code, what + (answer.reason.empty() ? "" : ": " + answer.reason));
 }
 
+// A world of its own has no servers, but may know the name.
+Coro<Found> find_in_world(const Request& request) {
+  const std::optional<KnownHost> known = Backend::known_host(table_name(*request.host));
+  if (!known) {
+    throw NotSupportedError(request.what(), "real_network");
+  }
+  co_await sleep(known->delay);
+  if (known->addresses.empty()) {
+    throw_resolver_error(ResolverErrc::not_found, request.what());
+  }
+  std::vector<Address> addresses;
+  for (const RawAddress& address : known->addresses) {
+    addresses.emplace_back(address);
+  }
+  Found found{select(addresses, request.options.family, request), *request.host};
+  if (found.addresses.empty()) {
+    throw_resolver_error(ResolverErrc::no_data, request.what());
+  }
+  co_return found;
+}
+
 Coro<Found> find_by_servers(EventLoop& loop, const Request& request) {
   if (!Backend::has(Capability::real_network)) {
-    throw NotSupportedError(request.what(), "real_network");
+    co_return co_await find_in_world(request);
   }
   const AddressFamily family = family_for_names(request);
   const bool both = family == AddressFamily::inet6 && request.has(AddrInfoFlags::v4_mapped);

@@ -26,6 +26,11 @@ std::string path_of(std::string_view path) {
   return std::string(path);
 }
 
+// A run of the simulator is not to depend on the machine.
+std::string_view system_hosts_file() noexcept {
+  return Backend::has(Capability::real_network) ? "/etc/hosts" : "";
+}
+
 std::vector<std::string> read_domains(std::string_view list) {
   constexpr std::string_view separators = " ,\t";
   std::vector<std::string> domains;
@@ -81,7 +86,7 @@ Resolver::Resolver(EventLoop& loop, const ResolverOptions& options)
     : loop_(&loop),
       settings_(settings_of(options)),
       total_timeout_(options.total_timeout),
-      hosts_(path_of(options.hosts_file)),
+      hosts_(path_of(options.hosts_file.value_or(system_hosts_file()))),
       services_(path_of(options.services_file)) {}
 
 Resolver& Resolver::of(EventLoop& loop) {

@@ -17,6 +17,7 @@
 namespace fake {
 
 using namespace weir::detail;
+using weir::FileKind;
 using weir::native_socket;
 using weir::PeerCredentials;
 

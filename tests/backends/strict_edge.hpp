@@ -19,6 +19,7 @@
 namespace strict {
 
 using namespace weir::detail;
+using weir::FileKind;
 using weir::native_socket;
 using weir::PeerCredentials;
 

@@ -122,6 +122,31 @@ Coro<std::string> connect(Stage& stage) {
   co_return result;
 }
 
+// A server and clients by name: one address after the other, all of them in a race, and by a socket.
+Coro<std::string> connect_by_name(Stage& stage) {
+  const Guard guard(stage.guards);
+  auto factory = [&stage] { return make_ref<EchoProtocol>(stage); };
+  const Ref<Server> server = co_await stage.loop.create_server(factory, {.host = "localhost"});
+  const std::uint16_t port = address_of_first(server).port();
+  const auto clients = [](Stage& on, std::uint16_t to) -> Coro<std::string> {
+    const Guard inner(on.guards);
+    auto make = [&on] { return make_ref<EchoProtocol>(on); };
+    ConnectionOptions options{.host = "localhost", .port = to};
+    const std::pair<Ref<Transport>, Ref<EchoProtocol>> in_turn =
+        co_await on.loop.create_connection(make, options);
+    options.happy_eyeballs_delay = 0s;
+    options.timeout = 10s;
+    const std::pair<Ref<Transport>, Ref<EchoProtocol>> raced =
+        co_await on.loop.create_connection(make, options);
+    Socket plain = Socket::open(AddressFamily::inet);
+    co_await on.loop.sock_connect(plain, "localhost", to);
+    in_turn.first->abort();
+    raced.first->close();
+    co_return "connected";
+  };
+  co_return co_await with_server(server, clients(stage, port));
+}
+
 // sock_accept, connect_accepted_socket, and a server.
 Coro<std::string> accept_clients(Stage& stage, Ref<Server> server, Socket& listener) {
   const Guard guard(stage.guards);
@@ -468,6 +493,7 @@ Coro<std::string> echo_streams(Stage& stage) {
 
 constexpr Scenario all[] = {
     {"connect", &connect, "connected, refused", false},
+    {"connect by name", &connect_by_name, "connected", false},
     {"accept", &accept, "accepted 1y", false},
     {"echo through protocols", &echo_protocol, travelling_text, true},
     {"echo through buffered protocols", &echo_buffered, travelling_text, true},

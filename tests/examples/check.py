@@ -16,6 +16,7 @@ LIMIT = 60  # seconds until the check gives up
 EXPECTED = {
     'hello_world': 'Hello World\n',
     'clock': '0 s\n1 s\n2 s\n3 s\n4 s\n',
+    'connect_socket': 'Received: abc\n',
     'watch_descriptor': 'Received: abc\n',
     'stream_echo': 'Received Hello World!\nReceived and good bye\nClose the connection\nAnswer: Hello World!\nand good bye\n',
     'set_future': 'hello ...\n... world\n',

@@ -120,12 +120,6 @@ WEIR_TEST("CONN-005 host and port together with a socket, or none of them, is an
   CHECK(socket.is_open());
 }
 
-WEIR_TEST("CONN: a host that is not numeric needs DNS") {
-  const auto error = co_await failure(loop, {.host = "localhost", .port = 1});
-  REQUIRE(is<NotSupportedError>(error));
-  CHECK(message_of(error).find("dns") != std::string::npos);
-}
-
 WEIR_TEST("CONN-006 a given socket must be a stream socket, and becomes the transport's property") {
   Socket closed;
   CHECK(is<std::invalid_argument>(co_await failure(loop, {.sock = &closed})));

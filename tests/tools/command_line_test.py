@@ -23,7 +23,7 @@ BAD = [
     ('info extra', ['weir info: ', 'not expected: extra']),
     ('echo 127.0.0.1:80', ["LISTEN: '127.0.0.1:80'", 'tcp://']),
     (f'echo {LISTEN} tcp://127.0.0.1', ["LISTEN: 'tcp://127.0.0.1'", 'port is missing']),
-    ('echo tcp://localhost:80', ["LISTEN: 'tcp://localhost:80'", "'localhost'"]),
+    ('echo tcp://local..host:80', ["LISTEN: 'tcp://local..host:80'", "'local..host'"]),
     ('echo tcp://127.0.0.1:99999', ["LISTEN: 'tcp://127.0.0.1:99999'", "'99999'"]),
     ('echo tcp://::1:80', ["LISTEN: 'tcp://::1:80'", 'tcp://[::1]:PORT']),
     ('discard udp://127.0.0.1:80', ["LISTEN: 'udp://127.0.0.1:80'", "'udp'"]),

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <regex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -40,6 +41,15 @@ bool is_numeric_host(int family, std::string host) {
   return inet_pton(family, host.c_str(), binary) == 1;
 }
 
+// A name by a regular expression, unless its last part is a number.
+bool is_name(const std::string& host) {
+  static const std::regex name(R"(([\w-]{1,63}\.)*[\w-]{1,63}\.?)");
+  static const std::regex numeric(R"((.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?)");
+  const std::size_t size = host.ends_with('.') ? host.size() - 1 : host.size();
+  return size <= 253 && host.find('\0') == std::string::npos && std::regex_match(host, name) &&
+         !std::regex_match(host, numeric);
+}
+
 // The same syntax, read from its end: the last colon begins the port. Slow, and with the system's own reader
 // of hosts.
 bool is_endpoint(std::string_view text) {
@@ -56,7 +66,7 @@ bool is_endpoint(std::string_view text) {
   }
   std::string_view host = text.substr(scheme.size(), colon - scheme.size());
   if (!host.starts_with('[')) {
-    return is_numeric_host(AF_INET, std::string(host));
+    return is_numeric_host(AF_INET, std::string(host)) || is_name(std::string(host));
   }
   if (!host.ends_with(']') || host.size() < 2) {
     return false;

@@ -18,6 +18,17 @@ TEST_CASE("an address is a scheme, a numeric host and a port") {
   CHECK(parse_endpoint("tcp://[fe80::1%2]:8", PortZero::refused) == Endpoint{"fe80::1%2", 8});
 }
 
+TEST_CASE("a host may be a name") {
+  for (const char* host : {"localhost", "weir.example.", "a-b_c.d1", "0xyz", "x"}) {
+    const std::string text = "tcp://" + std::string(host) + ":80";
+    CHECK(parse_endpoint(text, PortZero::refused) == Endpoint{host, 80});
+    CHECK(to_text(parse_endpoint(text, PortZero::refused)) == text);
+  }
+  const std::string label(63, 'a');
+  CHECK(parse_endpoint("tcp://" + label + ":80", PortZero::refused).host == label);
+  CHECK_THROWS_AS(parse_endpoint("tcp://" + label + "a:80", PortZero::refused), std::invalid_argument);
+}
+
 TEST_CASE("port 0 is for servers") {
   CHECK(parse_endpoint("tcp://127.0.0.1:0", PortZero::allowed) == Endpoint{"127.0.0.1", 0});
   CHECK_THROWS_WITH_AS(parse_endpoint("tcp://127.0.0.1:0", PortZero::refused),
@@ -55,7 +66,13 @@ TEST_CASE("what is not an address is refused with what is wrong about it") {
       {"tcp://", "the host is missing"},
       {"tcp://:80", "the host is missing"},
       {"tcp://[]:80", "the host is missing"},
-      {"tcp://localhost:80", "the host 'localhost'"},
+      {"tcp://two words:80", "the host 'two words'"},
+      {"tcp://a..b:80", "the host 'a..b'"},
+      {"tcp://.:80", "the host '.'"},
+      {"tcp://1.2.3.4.5:80", "the host '1.2.3.4.5'"},
+      {"tcp://example.0x7f:80", "the host 'example.0x7f'"},
+      {"tcp://0x:80", "the host '0x'"},
+      {"tcp://[localhost]:80", "the host 'localhost'"},
       {"tcp://127.0.0:80", "the host '127.0.0'"},
       {"tcp://127.0.0.256:80", "the host '127.0.0.256'"},
       {"tcp://127.0.0.1 :80", "the host '127.0.0.1 '"},

@@ -114,8 +114,7 @@ class SocketFile {
   std::string path_;
 };
 
-Socket listen_on(const Endpoint& endpoint) {
-  const weir::Address address = to_address(endpoint);
+Socket listen_on(const Endpoint& endpoint, const weir::Address& address) {
   Socket listener = Socket::open(address.family());
   std::error_code error;
   if (!endpoint.is_unix()) {
@@ -139,7 +138,10 @@ Coro<void> echo_by_coroutines(EventLoop& loop, const Serving& serving) {
   std::vector<Socket> listeners;
   std::vector<SocketFile> files;
   for (const Endpoint& endpoint : serving.listen) {
-    listeners.push_back(listen_on(endpoint));
+    const std::vector<weir::Address> addresses = co_await addresses_of(loop, endpoint);
+    for (const weir::Address& address : addresses) {
+      listeners.push_back(listen_on(endpoint, address));
+    }
     if (endpoint.is_unix() && endpoint.path.front() != '\0') {
       files.emplace_back(endpoint.path);
     }

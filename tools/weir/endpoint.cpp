@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -16,20 +17,52 @@ constexpr std::size_t longest_path = 107;  // that weir::Address::unix_path take
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument(why); }
 
-std::uint16_t parse_port(std::string_view digits, PortZero port_zero) {
-  if (digits.empty()) {
+std::uint16_t parse_port(std::string_view text, PortZero port_zero) {
+  if (text.empty()) {
     refuse("the port is missing; write tcp://HOST:PORT");
   }
   unsigned port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  const bool padded = digits.size() > 1 && digits.front() == '0';
-  if (error != std::errc() || end != digits.data() + digits.size() || padded || port > 65535) {
-    refuse("the port '" + std::string(digits) + "' is not a number from 0 to 65535");
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  const bool padded = text.size() > 1 && text.front() == '0';
+  if (error != std::errc() || end != text.data() + text.size() || padded || port > 65535) {
+    refuse("the port '" + std::string(text) + "' is not a number from 0 to 65535");
   }
   if (port == 0 && port_zero == PortZero::refused) {
     refuse("port 0 is no place to connect to");
   }
   return static_cast<std::uint16_t>(port);
+}
+
+bool is_all(std::string_view text, std::string_view allowed) {
+  return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+constexpr std::string_view digits = "0123456789";
+constexpr std::string_view hex_digits = "0123456789abcdefABCDEF";
+constexpr std::string_view letters_and_marks =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+// A name that may be looked up. One that ends in a number is none: somebody has mistyped an IPv4 address.
+bool is_name(std::string_view host) {
+  constexpr std::size_t longest_name = 253, longest_label = 63;
+  if (host.ends_with('.')) {
+    host.remove_suffix(1);
+  }
+  if (host.empty() || host.size() > longest_name) {
+    return false;
+  }
+  for (;;) {
+    const std::string_view label = host.substr(0, host.find('.'));
+    if (label.size() > longest_label || !is_all(label, letters_and_marks)) {
+      return false;
+    }
+    if (label.size() == host.size()) {
+      const bool is_hex = (label.starts_with("0x") || label.starts_with("0X")) &&
+                          (label.size() == 2 || is_all(label.substr(2), hex_digits));
+      return !is_all(label, digits) && !is_hex;
+    }
+    host.remove_prefix(label.size() + 1);
+  }
 }
 
 Endpoint parse_unix(std::string_view path) {
@@ -62,10 +95,10 @@ Endpoint parse_tcp(std::string_view rest, PortZero port_zero) {
     refuse("an IPv6 address stands in brackets; write tcp://[::1]:PORT");
   }
   const bool is_ipv6 = host.find(':') != std::string_view::npos;
-  if (bracketed != is_ipv6 || !weir::Address::parse(host, 0)) {
-    refuse(
-        "the host '" + std::string(host) +
-        (bracketed ? "' is not an IPv6 address" : "' is not a numeric address such as 127.0.0.1 or [::1]"));
+  if (bracketed != is_ipv6 || !(weir::Address::parse(host, 0) || (!bracketed && is_name(host)))) {
+    refuse("the host '" + std::string(host) +
+           (bracketed ? "' is not an IPv6 address"
+                      : "' is neither a name nor a numeric address such as 127.0.0.1 or [::1]"));
   }
   std::string_view after =
       host_end == std::string_view::npos ? "" : rest.substr(host_end + (bracketed ? 1 : 0));
@@ -104,11 +137,14 @@ std::string to_text(const weir::Address& address) {
   return "unix://" + path;
 }
 
-weir::Address to_address(const Endpoint& endpoint) {
-  return endpoint.is_unix() ? weir::Address::unix_path(endpoint.path)
-                            : weir::Address::inet(endpoint.host, endpoint.port);
+std::string to_text(const Endpoint& endpoint) {
+  if (endpoint.is_unix()) {
+    return to_text(weir::Address::unix_path(endpoint.path));
+  }
+  if (const std::optional<weir::Address> address = weir::Address::parse(endpoint.host, endpoint.port)) {
+    return to_text(*address);
+  }
+  return "tcp://" + endpoint.host + ':' + std::to_string(endpoint.port);
 }
-
-std::string to_text(const Endpoint& endpoint) { return to_text(to_address(endpoint)); }
 
 }  // namespace program

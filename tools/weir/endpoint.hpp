@@ -10,10 +10,10 @@
 
 namespace program {
 
-// One address of the command line: "tcp://127.0.0.1:8888", "tcp://[::1]:8888", "unix:///run/weir", or
-// "unix://@name" for one of Linux's abstract namespace.
+// One address of the command line: "tcp://127.0.0.1:8888", "tcp://[::1]:8888", "tcp://localhost:8888",
+// "unix:///run/weir", or "unix://@name" for one of Linux's abstract namespace.
 struct Endpoint {
-  std::string host = {};  // numeric, without brackets
+  std::string host = {};  // numeric without brackets, or a name
   std::uint16_t port = 0;
   std::string path = {};  // of a Unix socket, as weir::Address::unix_path takes it; else empty
 
@@ -32,7 +32,5 @@ Endpoint parse_endpoint(std::string_view text, PortZero port_zero);
 // The other way: what parse_endpoint reads.
 std::string to_text(const weir::Address& address);
 std::string to_text(const Endpoint& endpoint);
-
-weir::Address to_address(const Endpoint& endpoint);
 
 }  // namespace program

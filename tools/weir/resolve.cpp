@@ -104,7 +104,7 @@ weir::Coro<int> resolve(const ResolvePlan& plan) {
   weir::ResolverOptions options{.total_timeout = plan.timeout};
   if (!plan.servers.empty()) {
     options.servers = plan.servers;
-    options.hosts_file = {};  // the question is what the servers know
+    options.hosts_file = "";  // the question is what the servers know
   }
   loop.set_resolver_options(options);
   std::vector<weir::Task<Resolved>> tasks;

@@ -1,6 +1,7 @@
 // Listening sockets of protocols and their end.
 #include "tools/weir/serving.hpp"
 
+#include <weir/net/resolver.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/unix.hpp>
 #include <weir/tasks.hpp>
@@ -84,6 +85,21 @@ weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, 
   if (ended_by) {
     std::rethrow_exception(std::move(ended_by));
   }
+}
+
+weir::Coro<std::vector<weir::Address>> addresses_of(weir::EventLoop& loop, const Endpoint& endpoint) {
+  std::vector<weir::Address> addresses;
+  if (endpoint.is_unix()) {
+    addresses.push_back(weir::Address::unix_path(endpoint.path));
+    co_return addresses;
+  }
+  weir::AddrInfoOptions options;
+  options.type = weir::SocketType::stream;
+  const std::vector<weir::AddrInfo> found = co_await loop.getaddrinfo(endpoint.host, endpoint.port, options);
+  for (const weir::AddrInfo& one : found) {
+    addresses.push_back(one.address);
+  }
+  co_return addresses;
 }
 
 void announce(const weir::Address& address) {

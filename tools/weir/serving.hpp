@@ -32,6 +32,9 @@ using ProtocolFactory = std::function<weir::Ref<weir::BaseProtocol>()>;
 weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, ProtocolFactory factory,
                                  std::function<void()> on_stop = {});
 
+// The addresses on which to listen for this endpoint. Throws what getaddrinfo throws.
+weir::Coro<std::vector<weir::Address>> addresses_of(weir::EventLoop& loop, const Endpoint& endpoint);
+
 // Prints one bound address, at once: whoever started the program waits for it.
 void announce(const weir::Address& address);
 

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -132,6 +133,13 @@ WEIR_API void set_descriptor_limit(std::size_t limit);
 // A number of 0 … bound - 1 by the seed; 0 for a bound of 0. For the choices of a test: what it draws does
 // not change what the network and the schedule draw. Makes the world when there is none.
 WEIR_API std::uint64_t draw(std::uint64_t bound);
+
+// What getaddrinfo finds for a name in the thread's world, in this order: numeric addresses, after `delay`.
+// No address: the name does not exist. A name that was never set cannot be looked up: the world has no
+// servers. Throws std::invalid_argument for an address that is not numeric. Makes the world when there is
+// none.
+WEIR_API void set_host(std::string_view name, std::initializer_list<std::string_view> addresses,
+                       std::chrono::nanoseconds delay = {});
 
 // --- Faults on demand. `socket` is a number, such as Socket::native_handle() gives, of the thread's world.
 // --- The first three throw std::invalid_argument when it names no TCP connection or pair that is open.

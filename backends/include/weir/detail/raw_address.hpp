@@ -20,6 +20,9 @@ using native_socket = int;
 inline constexpr native_socket invalid_socket = -1;
 #endif
 
+// What a descriptor stands for.
+enum class FileKind : std::uint8_t { regular, directory, pipe, character_device, socket, other };
+
 // AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX. (The last has a longer name because compilers that are not asked for
 // strict C++ define `unix`.)
 enum class AddressFamily : std::uint16_t { unspecified, inet, inet6, unix_domain };

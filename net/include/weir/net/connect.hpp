@@ -3,11 +3,13 @@
 
 #include <weir/config.hpp>
 #include <weir/coro.hpp>
+#include <weir/detail/host_query.hpp>
 #include <weir/detail/protocol_factory.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/handle.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/protocol.hpp>
+#include <weir/net/resolver.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/ref.hpp>
@@ -24,11 +26,20 @@ namespace weir::inline WEIR_ABI {
 // Where create_connection connects to. Trivially destructible: the call copies what it keeps before it
 // returns its Coro.
 struct ConnectionOptions {
-  std::string_view host = {};  // a numeric address; empty: this machine, ::1 and then 127.0.0.1
-  std::optional<std::uint16_t> port = {};
+  std::string_view host = {};  // a name or a numeric address; empty: this machine, ::1 and then 127.0.0.1
+  ServiceName port = {};       // a number, or the name of a service
+  AddressFamily family = AddressFamily::unspecified;  // of the addresses to try; unspecified: both
+  AddrInfoFlags flags = AddrInfoFlags::none;          // of the look-up
   Socket* sock = nullptr;  // instead of host and port: a connected stream socket, which is moved from
-  std::optional<Address> local_addr = {};  // bind to it before connecting
+  std::optional<Address> local_addr = {};  // bind to it before connecting; other families are passed over
   std::optional<Duration> timeout = {};    // for the whole call; TimeoutError when it is over
+  // Do not wait for an address that does not answer: try the next one beside it after this time, or as soon
+  // as it failed (RFC 8305, which recommends 250 ms). None: one address after the other.
+  std::optional<Duration> happy_eyeballs_delay = {};
+  // Alternate the families, beginning with so many addresses of the first one; 0: the order of getaddrinfo.
+  // None: 1 with happy_eyeballs_delay, else 0.
+  std::optional<int> interleave = {};
+  bool keep_alive = false;  // SO_KEEPALIVE
   bool all_errors = false;  // throw an ExceptionGroup with the error of each address that was tried
 };
 
@@ -39,11 +50,17 @@ namespace detail {
 
 // The options of create_connection, checked, with what they pointed to.
 struct ConnectionPlan {
+  std::string what() const;  // where to, for errors
+
   const char* call = "create_connection";  // for errors
   weir::Socket socket;                     // the given one; else none
-  std::vector<Address> targets;
+  std::vector<Address> targets;            // when they are known without asking; else:
+  HostQuery query;
   std::optional<Address> local;
   TimePoint deadline = TimePoint::max();
+  std::optional<Duration> stagger;  // between the attempts; none: one after the other
+  int interleave = 0;
+  bool keep_alive = false;
   bool all_errors = false;
 };
 
@@ -78,13 +95,14 @@ Coro<std::pair<Ref<Transport>, P>> start_with(EventLoop& loop, F factory, weir::
 }  // namespace detail
 
 // Connects a stream socket, calls `factory` once for a protocol (a callable that returns a Ref of it), and
-// gives transport and protocol after connection_made (loop.create_connection). Addresses are tried in order
-// until one connects. The connection has TCP_NODELAY. The protocol's callbacks run in a copy of the context
-// of this call. What it throws, after closing the socket, and a socket that was given as well:
-// std::invalid_argument when options contradict each other; NotSupportedError "dns" for a host that is not a
-// numeric address; std::system_error with the address, or the one error of several equal ones, or a
-// std::system_error that lists different ones; TimeoutError; what the factory throws; CancelledError when the
-// task is cancelled, also while it connects.
+// gives transport and protocol after connection_made (loop.create_connection). The addresses of the host
+// are tried in the order of getaddrinfo until one connects; with happy_eyeballs_delay the first that connects
+// wins, and the others are closed before the call returns. The connection has TCP_NODELAY. The protocol's
+// callbacks run in a copy of the context of this call. What it throws, after closing its sockets, and a
+// socket that was given as well: std::invalid_argument when options contradict each other; what getaddrinfo
+// throws; std::system_error with the address, or the one error of several equal ones, or a std::system_error
+// that lists different ones; TimeoutError; what the factory throws; CancelledError when the task is
+// cancelled, also while it looks up or connects.
 template <class F>
 Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::create_connection(
     F&& factory, ConnectionOptions options) {

@@ -139,7 +139,9 @@ struct ResolverOptions {
                                          // round. None: as resolv_conf says, or 5 s
   std::optional<int> tries = {};         // rounds over all servers. None: as resolv_conf says, or 4
   Duration total_timeout = std::chrono::seconds(30);  // of a whole look-up, all servers and domains included
-  std::string_view hosts_file = "/etc/hosts";         // looked at before any server. Empty: none
+  // Looked at before any server. Empty: no file. None: /etc/hosts, and no file on the simulator, whose names
+  // are those of sim::set_host.
+  std::optional<std::string_view> hosts_file = {};
   std::string_view services_file = "/etc/services";
   std::string_view resolv_conf = "/etc/resolv.conf";
 };
@@ -162,7 +164,7 @@ WEIR_API Coro<std::pair<std::string, std::string>> get_name_info(EventLoop& loop
 // - std::system_error with a ResolverErrc; a time-out is ResolverErrc::temporary_failure;
 // - NotSupportedError for names that are not ASCII (give their xn-- form), for ".local" names (they belong to
 //   multicast DNS) that the hosts file does not have, and, with capability "real_network", for names that
-//   would have to be asked for on the simulator;
+//   sim::set_host did not set on the simulator;
 // - std::invalid_argument for a host or service with a NUL inside, RuntimeError on a closed loop; these two
 //   at the call itself.
 inline Coro<std::vector<AddrInfo>> EventLoop::getaddrinfo(std::optional<std::string_view> host,

@@ -7,12 +7,12 @@
 #include <weir/event_loop.hpp>
 #include <weir/handle.hpp>
 #include <weir/net/protocol.hpp>
+#include <weir/net/resolver.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/ref.hpp>
 
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -27,9 +27,12 @@ namespace weir::inline WEIR_ABI {
 // Where and how a server listens. Trivially destructible: the call copies what it keeps before it returns its
 // Coro.
 struct ServerOptions {
-  std::string_view host = {};                    // a numeric address; empty: all interfaces, IPv4 and IPv6
+  std::string_view host = {};  // a name or a numeric address; empty: all interfaces, IPv4 and IPv6
   std::span<const std::string_view> hosts = {};  // several of them, instead of `host`
-  std::optional<std::uint16_t> port = {};  // 0, or left out with a host: one free port for all addresses
+  // A number, or the name of a service. 0, or left out with a host: one free port for all addresses.
+  ServiceName port = {};
+  AddressFamily family = AddressFamily::unspecified;  // of the addresses to listen on; unspecified: both
+  AddrInfoFlags flags = AddrInfoFlags::none;          // of the look-up, in addition to passive
   Socket* sock = nullptr;  // instead of host and port: a bound stream socket, which is moved from
   int backlog = 0;         // how many connections may queue; 0: as many as the system allows
   std::optional<bool> reuse_address = {};  // SO_REUSEADDR; left out: on, but on Windows
@@ -125,9 +128,10 @@ auto serve(Ref<Server> server, F body) -> std::invoke_result_t<F&, Server&> {
 // from `factory`, called with nothing and returning a Ref of it (loop.create_server). An IPv6 socket takes
 // IPv6 only, so that both families can have the same port. Connections have TCP_NODELAY. Factory and
 // protocols run in copies of the context of this call. A factory that throws costs its connection and is
-// reported. Throws std::invalid_argument when options contradict each other, NotSupportedError "dns" for a
-// host that is not a numeric address, std::system_error that names the address when one cannot be had; no
-// socket stays open then. Out of descriptors: reported, and accepting pauses for one second.
+// reported. Of a name, an address whose family this machine lacks is passed over when there is another.
+// Throws std::invalid_argument when options contradict each other, what getaddrinfo throws, std::system_error
+// that names the address when one cannot be had; no socket stays open then. Out of descriptors: reported, and
+// accepting pauses for one second.
 template <class F>
 Coro<Ref<Server>> EventLoop::create_server(F&& factory, ServerOptions options) {
   static_assert(detail::ProtocolFactory<F>,

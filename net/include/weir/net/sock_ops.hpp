@@ -24,6 +24,7 @@
 #include <weir/detail/op.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/net/address.hpp>
+#include <weir/net/resolver.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/task_base.hpp>
 
@@ -56,8 +57,7 @@ class WEIR_API SockAwaiter : public AwaiterBase, protected CancelHook {
       task_->wake();  // done already; it only gives way to others
     }
   }
-  void ask_to_cancel(Op& op) const noexcept;
-  // The same for a cancellation of the task: from here on it cannot be taken back.
+  // Asks for the end of the operation because the task is cancelled: from here on that cannot be taken back.
   void interrupt(Op& op) const noexcept;
   // Throws what a negative result means.
   [[noreturn]] void fail(std::int64_t result) const;
@@ -165,19 +165,14 @@ class WEIR_API ConnectAwaiter : public SockAwaiter, private ConnectOp {
     }
   }
 
-  // For create_connection's time limit: the call is to end with TimeoutError.
-  void time_out() noexcept {
-    timed_out_ = true;
-    ask_to_cancel(*this);
-  }
-
  private:
   static bool cancel_op(CancelHook& hook, std::string_view message) noexcept;
   static void done(Op& op) noexcept;
   [[noreturn]] void fail_with_address() const;
-
-  bool timed_out_ = false;
 };
+
+WEIR_API Coro<void> connect_to_host(EventLoop& loop, weir::Socket& socket, std::string_view host,
+                                    ServiceName service);
 
 // What sock_accept returns.
 class WEIR_API AcceptAwaiter : public SockAwaiter, private AcceptOp {
@@ -231,6 +226,13 @@ inline detail::ConnectAwaiter EventLoop::sock_connect(Socket& socket, const Addr
 // co_await gives a new connection of a listening socket and the address of its other side (loop.sock_accept).
 inline detail::AcceptAwaiter EventLoop::sock_accept(Socket& socket) {
   return detail::AcceptAwaiter(*this, socket);
+}
+
+// Looks the host up for the socket's own family and type, and connects to its first address
+// (loop.sock_connect). An empty host: this machine. Throws std::invalid_argument at the call for a socket
+// that is closed or of no IP family, and what getaddrinfo and the other sock_connect throw.
+inline Coro<void> EventLoop::sock_connect(Socket& socket, std::string_view host, ServiceName service) {
+  return detail::connect_to_host(*this, socket, host, service);
 }
 
 }  // namespace weir::inline WEIR_ABI
