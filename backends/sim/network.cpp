@@ -249,6 +249,9 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers)
   if (verdict.error != 0) {
     return -verdict.error;
   }
+  if (socket.pipe_end == PipeEnd::read) {
+    return -EBADF;
+  }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
   }
@@ -297,6 +300,9 @@ std::int64_t Network::receive(Socket& socket, std::span<std::byte> into) {
   const CallVerdict verdict = ask_call_hook(NetworkCall::receive);
   if (verdict.error != 0) {
     return -verdict.error;
+  }
+  if (socket.pipe_end == PipeEnd::write) {
+    return -EBADF;
   }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
@@ -465,6 +471,12 @@ void Network::close(Socket& socket, bool keep_number) {
       Socket& server = *by_id(id);
       schedule(Segment::reset, server, server.peer_id);
       erase(server);
+    }
+  } else if (socket.pipe_end == PipeEnd::read) {
+    // Whoever writes is told at once: by EPIPE, and by a hang-up that wakes those who wait.
+    if (Socket* const writer = by_id(socket.peer_id); writer != nullptr) {
+      writer->state = SocketState::reset;
+      changed(*writer);
     }
   } else if (socket.state == SocketState::connected) {
     // As Linux does it: unread bytes were not taken note of, so the other side must not believe that they

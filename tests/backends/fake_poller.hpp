@@ -3,9 +3,7 @@
 // that are over.
 #pragma once
 
-#include "backends/readiness/readiness_handles.hpp"
-#include "backends/readiness/readiness_ops.hpp"
-#include "backends/readiness/readiness_turn.hpp"
+#include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -188,6 +186,7 @@ struct Sockets {
 template <bool edge>
 struct Poller {
   using Sockets = fake::Sockets;
+  using Files = PosixFiles;
   using Event = PollEvent;
   static constexpr bool has_edge = edge;
 

@@ -3,11 +3,9 @@
 // itself looks again in every turn, and could not show bookkeeping that loses an edge.
 #pragma once
 
-#include "backends/readiness/readiness_handles.hpp"
-#include "backends/readiness/readiness_ops.hpp"
-#include "backends/readiness/readiness_turn.hpp"
 #include "backends/sim/network.hpp"
 #include "backends/sim/world.hpp"
+#include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -143,6 +141,7 @@ struct Sockets {
 class Poller {
  public:
   using Sockets = strict::Sockets;
+  using Files = PosixFiles;
   using Event = PollEvent;
   static constexpr bool has_edge = true;
 

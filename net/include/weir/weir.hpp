@@ -20,6 +20,7 @@
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
 #include <weir/net/extra.hpp>
+#include <weir/net/file.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
 #include <weir/net/server.hpp>
