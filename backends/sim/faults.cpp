@@ -38,7 +38,7 @@ bool Network::is_short_of_descriptors() {
 // --- On demand -----------------------------------------------------------------------------------
 
 bool Network::reset(Socket& socket) {
-  if (socket.state != SocketState::connected) {
+  if (socket.state != SocketState::connected || socket.is_pipe()) {
     return false;
   }
   const std::uint64_t id = socket.id;
@@ -51,7 +51,8 @@ bool Network::reset(Socket& socket) {
 }
 
 bool Network::vanish(Socket& socket, std::optional<std::chrono::nanoseconds> back_after) {
-  if (socket.state != SocketState::connected && socket.state != SocketState::connecting) {
+  if ((socket.state != SocketState::connected && socket.state != SocketState::connecting) ||
+      socket.is_pipe()) {
     return false;
   }
   world_.record(TraceKind::vanish, socket.id, socket.peer_id, back_after ? back_after->count() : -1);
@@ -67,7 +68,8 @@ bool Network::vanish(Socket& socket, std::optional<std::chrono::nanoseconds> bac
 }
 
 bool Network::clog(Socket& socket, std::chrono::nanoseconds duration) {
-  if (socket.state != SocketState::connected && socket.state != SocketState::connecting) {
+  if ((socket.state != SocketState::connected && socket.state != SocketState::connecting) ||
+      socket.is_pipe()) {
     return false;
   }
   world_.record(TraceKind::clog, socket.id, 0, duration.count());
@@ -100,7 +102,7 @@ void Network::heal(const Partition* partition) {
 // --- By chance -----------------------------------------------------------------------------------
 
 bool Network::survives_chance(const Event& event, Socket& receiver) {
-  if (receiver.is_unix()) {
+  if (receiver.is_local()) {
     return true;  // both ends are on one host
   }
   const sim::Options& options = world_.options;
@@ -129,7 +131,7 @@ bool Network::survives_chance(const Event& event, Socket& receiver) {
 // --- What cannot get through ---------------------------------------------------------------------
 
 bool Network::is_parted(const Socket& socket) const noexcept {
-  return !socket.is_unix() &&
+  return !socket.is_local() &&
          std::any_of(partitions_.begin(), partitions_.end(), [&](const Partition& partition) {
            return (covers(partition.one, socket.local) && covers(partition.other, socket.peer)) ||
                   (covers(partition.one, socket.peer) && covers(partition.other, socket.local));

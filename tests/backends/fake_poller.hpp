@@ -3,9 +3,7 @@
 // that are over.
 #pragma once
 
-#include "backends/readiness/readiness_handles.hpp"
-#include "backends/readiness/readiness_ops.hpp"
-#include "backends/readiness/readiness_turn.hpp"
+#include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -17,7 +15,6 @@
 namespace fake {
 
 using namespace weir::detail;
-using weir::FileKind;
 using weir::native_socket;
 using weir::PeerCredentials;
 
@@ -118,7 +115,6 @@ struct Sockets {
   static std::int64_t type(native_socket) noexcept { return 0; }
   static std::int64_t family(native_socket) noexcept { return static_cast<int>(weir::AddressFamily::inet); }
   static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
-  static std::int64_t file_kind(native_socket) noexcept { return static_cast<int>(FileKind::pipe); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress&) noexcept {
@@ -210,6 +206,7 @@ struct Sockets {
 template <bool edge>
 struct Poller {
   using Sockets = fake::Sockets;
+  using Files = PosixFiles;
   using Event = PollEvent;
   static constexpr bool has_edge = edge;
 

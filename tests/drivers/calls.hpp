@@ -3,13 +3,11 @@
 #pragma once
 
 #include <weir/config.hpp>
-#include <weir/net/file.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <utility>
 
 namespace weir::testing {
 
@@ -48,9 +46,6 @@ class FaultyCalls {
   // null when it moves none.
   static int ask(const char* name, std::span<const int> errors, std::size_t* most) noexcept;
 };
-
-// The reading and the writing end of a pipe, by calls of the test's own. Throws std::system_error.
-std::pair<File, File> make_pipe();
 
 // Can a call be made to move fewer bytes? Not in front of a real kernel: a short read means there that no
 // more has arrived, and a short write that there is no more room.

@@ -2,7 +2,6 @@
 // manual pages, without the errors that only a mistake of weir's own could bring about.
 #include "tests/drivers/calls.hpp"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -10,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <cerrno>
-#include <system_error>
 
 namespace {
 
@@ -50,14 +48,6 @@ bool fails(const char* name, std::span<const int> errors, bool moves_bytes = fal
 namespace weir::testing {
 
 bool can_cut_calls() noexcept { return false; }
-
-std::pair<File, File> make_pipe() {
-  int ends[2] = {-1, -1};
-  if (::pipe2(ends, O_CLOEXEC) < 0) {
-    throw std::system_error(errno, std::generic_category(), "pipe2");
-  }
-  return {File::adopt(ends[0]), File::adopt(ends[1])};
-}
 
 }  // namespace weir::testing
 

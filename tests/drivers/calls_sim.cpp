@@ -2,8 +2,6 @@
 #include "backends/sim/call_hook.hpp"
 #include "tests/drivers/calls.hpp"
 
-#include <weir/net/socket.hpp>
-
 #include <cerrno>
 
 namespace weir::testing {
@@ -38,6 +36,8 @@ detail::CallVerdict verdict_of(detail::NetworkCall call) noexcept {
       return {ask("open", of_open)};
     case open_pair:
       return {ask("open_pair", of_open)};
+    case open_pipe:
+      return {ask("pipe", of_open)};
     case bind:
       return {ask("bind", of_bind)};
     case listen:
@@ -69,10 +69,5 @@ const struct Installed {
 }  // namespace
 
 bool can_cut_calls() noexcept { return true; }
-
-std::pair<File, File> make_pipe() {
-  auto [near, far] = Socket::pair();
-  return {File::adopt(near.release()), File::adopt(far.release())};
-}
 
 }  // namespace weir::testing

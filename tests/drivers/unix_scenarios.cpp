@@ -1,7 +1,6 @@
 // The scenarios of Unix sockets and pipes.
 #include "tests/drivers/unix_scenarios.hpp"
 
-#include "tests/drivers/calls.hpp"
 #include "tests/drivers/protocols.hpp"
 
 #include <weir/weir.hpp>
@@ -128,7 +127,7 @@ Coro<void> write_in_two(Stage& stage, File pipe) {
 
 Coro<std::string> pipe(Stage& stage) {
   const Guard guard(stage.guards);
-  auto [reading, writing] = make_pipe();
+  auto [reading, writing] = File::pipe();
   auto factory = [&stage] { return make_ref<PipeReader>(stage); };
   const std::pair<Ref<Transport>, Ref<PipeReader>> reader =
       co_await stage.loop.connect_read_pipe(factory, std::move(reading));

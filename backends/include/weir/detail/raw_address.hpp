@@ -20,6 +20,14 @@ using native_socket = int;
 inline constexpr native_socket invalid_socket = -1;
 #endif
 
+// The same of a file or the end of a pipe: an int, or a HANDLE.
+using native_file = native_socket;
+inline constexpr native_file invalid_file = invalid_socket;
+
+// What a file is opened for: Python's "r", "w" (made, or emptied), "a" (made; every write goes to the end),
+// and reading and writing what is there (made when it is not).
+enum class FileMode : std::uint8_t { read, write, append, read_write };
+
 // What a descriptor stands for.
 enum class FileKind : std::uint8_t { regular, directory, pipe, character_device, socket, other };
 
