@@ -202,7 +202,6 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   } noexcept -> std::same_as<std::int64_t>;  // an AddressFamily; unspecified for any other
   // Of a connected Unix stream socket: 0, -ENOTCONN, or -EOPNOTSUPP for any other.
   { S::peer_credentials(native, peer) } noexcept -> std::same_as<std::int64_t>;
-  { S::file_kind(native) } noexcept -> std::same_as<std::int64_t>;  // a FileKind
   // The file that a bound Unix socket leaves at the path of `address`. socket_file() tells which it is: 0,
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;
@@ -210,6 +209,30 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   // Joins or leaves a multicast group on the interface of this number; 0: the system chooses.
   { S::join_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
   { S::leave_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
+};
+
+// The calls on descriptors that are no sockets, static members of `B::Files`. Each returns a value >= 0 or a
+// negated errno. Those of files may wait for the disk; on a non-blocking pipe none waits.
+template <class F>
+concept IsFileApi = requires(native_file native, native_file (&ends)[2], const char* path,
+                             std::uint64_t offset, std::span<std::byte> into, ConstBuffer from) {
+  { F::open(path, FileMode::read) } noexcept -> std::same_as<std::int64_t>;  // close-on-exec
+  // The end to read from, then the end to write to: non-blocking, close-on-exec.
+  { F::open_pipe(ends) } noexcept -> std::same_as<std::int64_t>;
+  { F::close(native) } noexcept -> std::same_as<std::int64_t>;
+  // Makes a foreign descriptor close-on-exec, and changes nothing else of it.
+  { F::adopt(native) } noexcept -> std::same_as<std::int64_t>;
+  { F::duplicate(native) } noexcept -> std::same_as<std::int64_t>;  // close-on-exec
+  { F::kind(native) } noexcept -> std::same_as<std::int64_t>;       // a FileKind
+  { F::size(native) } noexcept -> std::same_as<std::int64_t>;
+  { F::position(native) } noexcept -> std::same_as<std::int64_t>;  // -ESPIPE where there is none
+  { F::set_position(native, offset) } noexcept -> std::same_as<std::int64_t>;
+  { F::read_at(native, offset, into) } noexcept -> std::same_as<std::int64_t>;  // 0 at the end
+  { F::read(native, into) } noexcept -> std::same_as<std::int64_t>;
+  // Never raises SIGPIPE.
+  { F::write(native, from) } noexcept -> std::same_as<std::int64_t>;
+  { F::is_blocking(native) } noexcept -> std::same_as<std::int64_t>;
+  { F::set_non_blocking(native, true) } noexcept -> std::same_as<std::int64_t>;
 };
 
 // The name of a capability as it appears in errors, skips and tables.

@@ -24,5 +24,6 @@ using Backend = SimBackend;
 
 static_assert(IsBackend<Backend>);
 static_assert(IsSocketApi<Backend::Sockets>);
+static_assert(IsFileApi<Backend::Files>);
 
 }  // namespace weir::inline WEIR_ABI::detail

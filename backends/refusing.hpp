@@ -17,7 +17,6 @@ class RefusingBackend {
     static std::int64_t bind(native_socket, const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t listen(native_socket, int) noexcept { return -ENOTSUP; }
     static std::int64_t local_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
-    static std::int64_t file_kind(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
     static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
     static std::int64_t peer_address(native_socket, RawAddress&) noexcept { return -ENOTSUP; }
@@ -35,6 +34,25 @@ class RefusingBackend {
     static std::int64_t leave_group(native_socket, const RawAddress&, std::uint32_t) noexcept {
       return -ENOTSUP;
     }
+  };
+
+  struct Files {
+    static std::int64_t open(const char*, FileMode) noexcept { return -ENOTSUP; }
+    static std::int64_t open_pipe(native_file (&)[2]) noexcept { return -ENOTSUP; }
+    static std::int64_t close(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t adopt(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t duplicate(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t kind(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t size(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t position(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t set_position(native_file, std::uint64_t) noexcept { return -ENOTSUP; }
+    static std::int64_t read_at(native_file, std::uint64_t, std::span<std::byte>) noexcept {
+      return -ENOTSUP;
+    }
+    static std::int64_t read(native_file, std::span<std::byte>) noexcept { return -ENOTSUP; }
+    static std::int64_t write(native_file, ConstBuffer) noexcept { return -ENOTSUP; }
+    static std::int64_t is_blocking(native_file) noexcept { return -ENOTSUP; }
+    static std::int64_t set_non_blocking(native_file, bool) noexcept { return -ENOTSUP; }
   };
 
   explicit RefusingBackend(ReadyQueue&) noexcept {}
@@ -93,5 +111,6 @@ class RefusingBackend {
 
 static_assert(IsBackend<RefusingBackend>);
 static_assert(IsSocketApi<RefusingBackend::Sockets>);
+static_assert(IsFileApi<RefusingBackend::Files>);
 
 }  // namespace weir::inline WEIR_ABI::detail

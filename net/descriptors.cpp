@@ -1,6 +1,7 @@
 // Socket::send_fds and Socket::recv_fds.
 #include <weir/net/descriptors.hpp>
 
+#include "net/file_access.hpp"
 #include "net/os_error.hpp"
 #include "net/sock_awaiter.hpp"
 
@@ -90,7 +91,7 @@ class RecvFdsAwaiter : public SockAwaiter, private RecvFdsOp {
     ReceivedDescriptors received;
     received.files.reserve(fds.count);
     for (const native_socket number : std::span(numbers_).first(std::exchange(fds.count, 0))) {
-      received.files.push_back(File::adopt(number));
+      received.files.push_back(FileAccess::own(number));
     }
     memory_.truncate(static_cast<std::size_t>(result));
     received.data = std::move(memory_);

@@ -22,15 +22,13 @@ const char* name_of(FileKind kind) noexcept {
       return "a regular file";
     case FileKind::directory:
       return "a directory";
-    case FileKind::block_device:
-      return "a block device";
     case FileKind::pipe:
     case FileKind::character_device:
     case FileKind::socket:
     case FileKind::other:
       break;
   }
-  return "something else";
+  return "something that no loop can wait for";
 }
 
 // May block the loop, or can be waited for in no way.
@@ -52,17 +50,15 @@ weir::Socket take_pipe(EventLoop& loop, File pipe, const char* call) {
   if (!pipe.is_open()) {
     throw std::invalid_argument(std::string(call) + ": the pipe is closed");
   }
-  const std::int64_t kind = Backend::Sockets::file_kind(pipe.native_handle());
-  if (kind == -ENOTSUP) {
+  if (const FileKind kind = pipe.kind(); !is_taken(kind)) {
+    throw std::invalid_argument(
+        std::string(call) + ": a pipe, a character device or a socket was expected, not " + name_of(kind));
+  }
+  const std::int64_t adopted = Backend::Sockets::adopt(pipe.native_handle());
+  if (adopted == -ENOTSUP) {
     throw NotSupportedError(call, "native_descriptors");
   }
-  check(kind, call);
-  if (!is_taken(static_cast<FileKind>(kind))) {
-    throw std::invalid_argument(std::string(call) +
-                                ": a pipe, a character device or a socket was expected, not " +
-                                name_of(static_cast<FileKind>(kind)));
-  }
-  check(Backend::Sockets::adopt(pipe.native_handle()), call);
+  check(adopted, call);
   return SocketAccess::own(pipe.release());
 }
 

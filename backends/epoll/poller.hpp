@@ -1,6 +1,7 @@
 // epoll as a Poller. Owns the epoll descriptor and the wake descriptor; knows no operation.
 #pragma once
 
+#include "backends/posix/files.hpp"
 #include "backends/posix/sockets.hpp"
 #include "backends/posix/wake_fd.hpp"
 #include "backends/readiness/poller.hpp"
@@ -33,6 +34,7 @@ class EpollPoller {
  public:
   using Event = EpollEvent;
   using Sockets = PosixSockets;
+  using Files = PosixFiles;
   static constexpr bool has_edge = true;
 
   // Throws std::system_error when the system refuses the descriptors.

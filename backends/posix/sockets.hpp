@@ -30,7 +30,6 @@ struct PosixSockets {
   static std::int64_t type(native_socket native) noexcept;
   static std::int64_t family(native_socket native) noexcept;
   static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
-  static std::int64_t file_kind(native_socket native) noexcept;
   static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
   static std::int64_t remove_file(const RawAddress& address) noexcept;
   static std::int64_t join_group(native_socket native, const RawAddress& group,

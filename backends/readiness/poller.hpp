@@ -56,6 +56,7 @@ concept IsReadinessSockets =
 
 template <class P>
 concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename P::Sockets> &&
+                   IsFileApi<typename P::Files> &&
                    requires(P& p, const P& cp, native_socket native, std::uint64_t token, Interest interest,
                             TimePoint deadline, const typename P::Event& event) {
                      { token_of(event) } noexcept -> std::same_as<std::uint64_t>;

@@ -20,6 +20,7 @@ template <class Poller>
 class ReadinessBackend {
  public:
   using Sockets = typename Poller::Sockets;
+  using Files = typename Poller::Files;
 
   explicit ReadinessBackend(ReadyQueue& queue) : queue_(queue) {}
   ~ReadinessBackend() { close_all(); }

@@ -35,7 +35,7 @@ template <class Poller>
 void ReadinessBackend<Poller>::set_pipe(BackendHandle* handle, Direction direction) noexcept {
   handle->pipe = 1;
   handle->write_only = direction == Direction::write;
-  handle->is_socket = Sockets::file_kind(handle->native) == static_cast<std::int64_t>(FileKind::socket);
+  handle->is_socket = Files::kind(handle->native) == static_cast<std::int64_t>(FileKind::socket);
 }
 
 template <class Poller>

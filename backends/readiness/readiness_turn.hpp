@@ -1,8 +1,8 @@
-// ReadinessBackend: the attempts, and the turn: poll() collects events into one queued item a handle, and the
-// item does the work.
+// ReadinessBackend: the turn: poll() collects events into one queued item a handle, and the item does the
+// work.
 #pragma once
 
-#include "backends/readiness/readiness_backend.hpp"
+#include "backends/readiness/readiness_attempts.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -10,61 +10,6 @@
 #include <new>
 
 namespace weir::inline WEIR_ABI::detail {
-
-// --- Attempts
-
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
-                                                   std::span<const ConstBuffer> buffers) noexcept {
-  constexpr std::size_t most_buffers = 1024;
-  buffers = buffers.first(std::min(buffers.size(), most_buffers));
-  std::size_t total = 0;
-  for (const ConstBuffer& buffer : buffers) {
-    total += buffer.size();
-  }
-  if (total == 0) {
-    return 0;
-  }
-  const std::int64_t result = handle.pipe && !handle.is_socket ? Sockets::write(handle.native, buffers)
-                                                               : Sockets::send_gather(handle.native, buffers);
-  if (result != static_cast<std::int64_t>(total)) {
-    note_short_send(handle, result);
-  }
-  return result;
-}
-
-// A writing end is not read, whatever it may hold for others: only its end is looked for. Short is not
-// drained: terminals give lines.
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::receive_from_pipe(BackendHandle& handle,
-                                                         std::span<std::byte> into) noexcept {
-  const std::int64_t result = handle.write_only  ? (Sockets::has_hung_up(handle.native) != 0 ? 0 : -EAGAIN)
-                              : handle.is_socket ? Sockets::receive(handle.native, into)
-                                                 : Sockets::read(handle.native, into);
-  if (result == -EAGAIN && !handle.unpollable) {
-    handle.unlearn(is_readable | is_ended);
-  }
-  return result;
-}
-
-// Short is not drained: what carries descriptors is read by itself.
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept {
-  const std::int64_t result = Sockets::receive_fds(handle.native, op.into, op.fds);
-  if (result == -EAGAIN) {
-    handle.unlearn(is_readable | is_ended);
-  }
-  return result;
-}
-
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept {
-  const std::int64_t result = Sockets::send_fds(handle.native, op.data, op.fds);
-  if (result != static_cast<std::int64_t>(op.data.size())) {
-    note_short_send(handle, result);
-  }
-  return result;
-}
 
 // --- The turn
 

@@ -43,13 +43,30 @@ class SimBackend {
     static std::int64_t type(native_socket native) noexcept;
     static std::int64_t family(native_socket native) noexcept;
     static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
-    static std::int64_t file_kind(native_socket native) noexcept;
     static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
     static std::int64_t remove_file(const RawAddress& address) noexcept;
     static std::int64_t join_group(native_socket native, const RawAddress& group,
                                    std::uint32_t interface) noexcept;
     static std::int64_t leave_group(native_socket native, const RawAddress& group,
                                     std::uint32_t interface) noexcept;
+  };
+
+  // Files are those of the machine, pipes are the world's.
+  struct Files {
+    static std::int64_t open(const char* path, FileMode mode) noexcept;
+    static std::int64_t open_pipe(native_file (&ends)[2]) noexcept;
+    static std::int64_t close(native_file native) noexcept;
+    static std::int64_t adopt(native_file native) noexcept;
+    static std::int64_t duplicate(native_file native) noexcept;
+    static std::int64_t kind(native_file native) noexcept;
+    static std::int64_t size(native_file native) noexcept;
+    static std::int64_t position(native_file native) noexcept;
+    static std::int64_t set_position(native_file native, std::uint64_t offset) noexcept;
+    static std::int64_t read_at(native_file native, std::uint64_t offset, std::span<std::byte> into) noexcept;
+    static std::int64_t read(native_file native, std::span<std::byte> into) noexcept;
+    static std::int64_t write(native_file native, ConstBuffer from) noexcept;
+    static std::int64_t is_blocking(native_file native) noexcept;
+    static std::int64_t set_non_blocking(native_file native, bool non_blocking) noexcept;
   };
 
   BackendHandle* attach(native_socket native, BackendHandle** owner);

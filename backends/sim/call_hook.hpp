@@ -22,6 +22,7 @@ enum class NetworkCall : std::uint8_t {
   shutdown,
   set_option,
   get_option,
+  open_pipe,
 };
 
 struct CallVerdict {

@@ -112,6 +112,26 @@ std::int64_t Network::open_pair(native_socket (&pair)[2]) {
   return 0;
 }
 
+std::int64_t Network::open_pipe(native_socket (&ends)[2]) {
+  if (const int error = ask_call_hook(NetworkCall::open_pipe).error; error != 0) {
+    return -error;
+  }
+  if (is_short_of_descriptors() || numbers_taken_ + 2 > descriptor_limit_) {
+    return -EMFILE;
+  }
+  Socket& reader = make_socket(AddressFamily::unspecified, SocketType::stream);
+  Socket& writer = make_socket(AddressFamily::unspecified, SocketType::stream);
+  ends[0] = static_cast<native_socket>(take_number(reader));
+  ends[1] = static_cast<native_socket>(take_number(writer));
+  reader.pipe_end = PipeEnd::read;
+  writer.pipe_end = PipeEnd::write;
+  reader.state = writer.state = SocketState::connected;
+  reader.peer_id = writer.id;
+  writer.peer_id = reader.id;
+  world_.record(TraceKind::open, reader.id, writer.id, ends[0]);
+  return 0;
+}
+
 std::int64_t Network::set_option(Socket& socket, SocketOption option, int value) {
   if (const int error = ask_call_hook(NetworkCall::set_option).error; error != 0) {
     return -error;

@@ -43,7 +43,7 @@ bool Network::is_short_of_descriptors() {
 // --- On demand -----------------------------------------------------------------------------------
 
 bool Network::reset(Socket& socket) {
-  if (socket.state != SocketState::connected || socket.type != SocketType::stream) {
+  if (socket.state != SocketState::connected || socket.type != SocketType::stream || socket.is_pipe()) {
     return false;
   }
   const std::uint64_t id = socket.id;
@@ -105,7 +105,7 @@ void Network::heal(const Partition* partition) {
 // --- By chance -----------------------------------------------------------------------------------
 
 bool Network::survives_chance(const Event& event, Socket& receiver) {
-  if (receiver.is_unix()) {
+  if (receiver.is_local()) {
     return true;  // both ends are on one host
   }
   const sim::Options& options = world_.options;
@@ -134,7 +134,7 @@ bool Network::survives_chance(const Event& event, Socket& receiver) {
 // --- What cannot get through ---------------------------------------------------------------------
 
 bool Network::is_parted(const Socket& socket) const noexcept {
-  return !socket.is_unix() && is_parted(socket.local, socket.peer);
+  return !socket.is_local() && is_parted(socket.local, socket.peer);
 }
 
 bool Network::is_parted(const RawAddress& one, const RawAddress& other) const noexcept {

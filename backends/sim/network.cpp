@@ -250,6 +250,9 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers,
   if (verdict.error != 0) {
     return -verdict.error;
   }
+  if (socket.pipe_end == PipeEnd::read) {
+    return -EBADF;
+  }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;
   }
@@ -304,6 +307,9 @@ std::int64_t Network::receive(Socket& socket, std::span<std::byte> into, FdBatch
   const CallVerdict verdict = ask_call_hook(NetworkCall::receive);
   if (verdict.error != 0) {
     return -verdict.error;
+  }
+  if (socket.pipe_end == PipeEnd::write) {
+    return -EBADF;
   }
   if (socket.type != SocketType::stream) {
     return -EOPNOTSUPP;

@@ -33,6 +33,8 @@ class Network {
 
   std::int64_t open(AddressFamily family, SocketType type);
   std::int64_t open_pair(native_socket (&pair)[2]);
+  // The end to read from and the end to write to.
+  std::int64_t open_pipe(native_socket (&ends)[2]);
   // The socket with this number, or null.
   Socket* find(native_socket number) const noexcept;
   Socket* by_id(std::uint64_t id) const noexcept;

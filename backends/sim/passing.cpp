@@ -80,6 +80,12 @@ void Network::end(Socket& socket) {
         changed(*sender);
       }
     }
+  } else if (socket.pipe_end == PipeEnd::read) {
+    // Whoever writes is told at once: by EPIPE, and by a hang-up that wakes those who wait.
+    if (Socket* const writer = by_id(socket.peer_id); writer != nullptr) {
+      writer->state = SocketState::reset;
+      changed(*writer);
+    }
   } else if (socket.state == SocketState::connected) {
     // As Linux does it: unread bytes were not taken note of, so the other side must not believe that they
     // were.

@@ -114,12 +114,16 @@ enum class SocketState : std::uint8_t {
   reset,  // was connected
 };
 
+// Which end of a pipe a socket plays, if any.
+enum class PipeEnd : std::uint8_t { none, read, write };
+
 struct Socket {
   std::uint64_t id = 0;        // never used twice in a world
   std::size_t references = 0;  // numbers that it has, and messages in which it travels; it ends with the last
   AddressFamily family = AddressFamily::unspecified;
   SocketType type = SocketType::stream;
   SocketState state = SocketState::fresh;
+  PipeEnd pipe_end = PipeEnd::none;
   bool write_shut = false;
   bool read_shut = false;
   bool ended = false;  // the peer's FIN has arrived
@@ -155,6 +159,9 @@ struct Socket {
 
   int option(SocketOption which) const noexcept { return options[static_cast<std::size_t>(which)]; }
   bool is_unix() const noexcept { return family == AddressFamily::unix_domain; }
+  bool is_pipe() const noexcept { return pipe_end != PipeEnd::none; }
+  // Are both ends in one machine, so that no fault of a network befalls it?
+  bool is_local() const noexcept { return is_unix() || is_pipe(); }
   bool is_bound() const noexcept { return local.port != 0 || local.path_size != 0; }
 };
 

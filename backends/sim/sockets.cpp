@@ -17,7 +17,10 @@ template <class Call>
 std::int64_t with_socket(native_socket native, Call call) noexcept {
   const std::shared_ptr<World> world = World::existing();
   Socket* socket = world != nullptr ? world->network.find(native) : nullptr;
-  return socket != nullptr ? static_cast<std::int64_t>(call(world->network, *socket)) : -EBADF;
+  if (socket == nullptr) {
+    return -EBADF;
+  }
+  return socket->is_pipe() ? -ENOTSOCK : static_cast<std::int64_t>(call(world->network, *socket));
 }
 
 template <class Call>
@@ -43,12 +46,8 @@ std::int64_t SimBackend::Sockets::open_pair(native_socket (&pair)[2]) noexcept {
   return with_world([&](Network& network) { return network.open_pair(pair); });
 }
 
-std::int64_t SimBackend::Sockets::close(native_socket native) noexcept {
-  return with_socket(native, [&](Network& network, Socket&) {
-    network.close(native, false);
-    return 0;
-  });
-}
+// As close(2) does, without asking what it is.
+std::int64_t SimBackend::Sockets::close(native_socket native) noexcept { return Files::close(native); }
 
 std::int64_t SimBackend::Sockets::bind(native_socket native, const RawAddress& address) noexcept {
   return with_socket(native, [&](Network& network, Socket& socket) { return network.bind(socket, address); });
@@ -95,7 +94,7 @@ std::int64_t SimBackend::Sockets::adopt(native_socket native) noexcept {
   if (static_cast<std::int64_t>(native) >= 0 && native < Network::first_number) {
     return -ENOTSUP;
   }
-  return with_socket(native, [](Network&, Socket&) { return 0; });
+  return Files::adopt(native);
 }
 
 std::int64_t SimBackend::Sockets::is_blocking(native_socket native) noexcept {
@@ -122,13 +121,6 @@ std::int64_t SimBackend::Sockets::peer_credentials(native_socket native, PeerCre
     out = {1, 1000, 1000};
     return 0;
   });
-}
-
-std::int64_t SimBackend::Sockets::file_kind(native_socket native) noexcept {
-  if (static_cast<std::int64_t>(native) >= 0 && native < Network::first_number) {
-    return -ENOTSUP;
-  }
-  return with_socket(native, [](Network&, Socket&) { return static_cast<int>(FileKind::socket); });
 }
 
 std::int64_t SimBackend::Sockets::socket_file(const RawAddress& address, FileIdentity& out) noexcept {

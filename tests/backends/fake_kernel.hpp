@@ -1,7 +1,7 @@
 // A kernel of a few lines: sockets that hold bytes and datagrams, and the calls on them.
 #pragma once
 
-#include "backends/readiness/poller.hpp"
+#include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,6 +16,7 @@ namespace fake {
 
 using namespace weir::detail;
 using weir::native_socket;
+using weir::PeerCredentials;
 
 struct Socket {
   bool open = false;
@@ -187,7 +188,6 @@ struct Sockets {
   static std::int64_t type(native_socket) noexcept { return 0; }
   static std::int64_t family(native_socket) noexcept { return static_cast<int>(weir::AddressFamily::inet); }
   static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
-  static std::int64_t file_kind(native_socket) noexcept { return static_cast<int>(FileKind::pipe); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress&) noexcept {

@@ -3,10 +3,6 @@
 // that are over.
 #pragma once
 
-#include "backends/readiness/readiness_datagrams.hpp"
-#include "backends/readiness/readiness_handles.hpp"
-#include "backends/readiness/readiness_ops.hpp"
-#include "backends/readiness/readiness_turn.hpp"
 #include "tests/backends/fake_kernel.hpp"
 
 #include <vector>
@@ -16,6 +12,7 @@ namespace fake {
 template <bool edge>
 struct Poller {
   using Sockets = fake::Sockets;
+  using Files = PosixFiles;
   using Event = PollEvent;
   static constexpr bool has_edge = edge;
 

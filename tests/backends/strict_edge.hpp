@@ -3,11 +3,9 @@
 // itself looks again in every turn, and could not show bookkeeping that loses an edge.
 #pragma once
 
-#include "backends/readiness/readiness_datagrams.hpp"
-#include "backends/readiness/readiness_handles.hpp"
-#include "backends/readiness/readiness_ops.hpp"
-#include "backends/readiness/readiness_turn.hpp"
-#include "tests/backends/strict_datagrams.hpp"
+#include "backends/sim/network.hpp"
+#include "backends/sim/world.hpp"
+#include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +18,7 @@ namespace strict {
 
 using namespace weir::detail;
 using weir::native_socket;
+using weir::PeerCredentials;
 
 // What the poller knows of one descriptor. The network tells a handle, which here is only a name for this.
 struct Registration {
@@ -135,7 +134,6 @@ struct Sockets {
     return with(native, [](Network&, auto& socket) { return static_cast<int>(socket.family); });
   }
   static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
-  static std::int64_t file_kind(native_socket) noexcept { return static_cast<int>(FileKind::socket); }
   static std::int64_t socket_file(const RawAddress&, FileIdentity&) noexcept { return -ENOTSUP; }
   static std::int64_t remove_file(const RawAddress&) noexcept { return -ENOTSUP; }
   static std::int64_t connect(native_socket native, const RawAddress& address) noexcept {
@@ -190,6 +188,7 @@ struct Sockets {
 class Poller {
  public:
   using Sockets = strict::Sockets;
+  using Files = PosixFiles;
   using Event = PollEvent;
   static constexpr bool has_edge = true;
 

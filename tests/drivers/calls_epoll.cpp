@@ -23,6 +23,8 @@ constexpr int of_accept[] = {ECONNABORTED, EINTR,  EPERM,  EPROTO,  ENETDOWN,
                              EHOSTUNREACH, EMFILE, ENFILE, ENOBUFS, ENOMEM};
 constexpr int of_recv[] = {ECONNRESET, EINTR, ETIMEDOUT, ENOMEM, ECONNREFUSED};
 constexpr int of_send[] = {EPIPE, EINTR, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT};
+constexpr int of_read[] = {EINTR, EIO};
+constexpr int of_write[] = {EPIPE, EINTR, EIO, ENOSPC};
 constexpr int of_shutdown[] = {ENOTCONN};
 constexpr int of_option[] = {ENOPROTOOPT, ENOMEM, ENOBUFS};
 // Not ENOTCONN: after a connection was made it comes with an event, and nothing else would bring one.
@@ -75,6 +77,9 @@ WRAP(ssize_t, recvfrom,
      (fd, memory, size, flags, address, address_size), of_recv, true)
 WRAP(int, sendmmsg, (int fd, mmsghdr* messages, unsigned count, int flags), (fd, messages, count, flags),
      of_send, true)
+WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), of_recv, true)
+WRAP(ssize_t, read, (int fd, void* memory, size_t size), (fd, memory, size), of_read, true)
+WRAP(ssize_t, writev, (int fd, const iovec* pieces, int count), (fd, pieces, count), of_write, true)
 WRAP(int, shutdown, (int fd, int how), (fd, how), of_shutdown, false)
 WRAP(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size),
      (fd, level, name, value, size), of_option, false)

@@ -36,6 +36,8 @@ detail::CallVerdict verdict_of(detail::NetworkCall call) noexcept {
       return {ask("open", of_open)};
     case open_pair:
       return {ask("open_pair", of_open)};
+    case open_pipe:
+      return {ask("pipe", of_open)};
     case bind:
       return {ask("bind", of_bind)};
     case listen:

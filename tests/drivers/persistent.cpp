@@ -94,6 +94,37 @@ Coro<std::string> recv_into(Stage& stage) {
   co_return {};
 }
 
+// A descriptor with every piece.
+Coro<void> send_pieces_with_fds(Stage& stage, Socket& socket) {
+  const Guard guard(stage.guards);
+  const native_socket passed = socket.native_handle();
+  for (std::size_t at = 0; at < travelling_text.size(); at += 5) {
+    co_await socket.send_fds(stage.loop, as_bytes(travelling_text.substr(at, 5)), std::span(&passed, 1));
+    co_await sleep(5us);
+  }
+  socket.shutdown_write();
+}
+
+Coro<std::string> recv_fds(Stage& stage) {
+  const Guard guard(stage.guards);
+  auto [near, far] = Socket::pair();
+  Task<void> sending = stage.loop.create_task(send_pieces_with_fds(stage, far));
+  std::size_t files = 0;
+  for (;;) {
+    try {
+      const ReceivedDescriptors received = co_await near.recv_fds(stage.loop, 4, 3);
+      if (received.data.empty()) {
+        break;
+      }
+      files += received.files.size();
+      stage.note += received.data.view();
+    } catch (const CancelledError&) {
+    }
+  }
+  stage.note += ", " + std::to_string(files);
+  co_return {};
+}
+
 Coro<std::string> stream_read(Stage& stage) {
   const Guard guard(stage.guards);
   auto [near, far] = Socket::pair();
@@ -325,6 +356,7 @@ constexpr Scenario all[] = {
     {"sock_recv", &recv, travelling_text, false},
     {"sock_recv_into", &recv_into, travelling_text, false},
     {"sock_recvfrom", &recv_from, travelling_text, false},
+    {"recv_fds", &recv_fds, "0123456789abcdefghijklmn, 5", false},
     {"StreamReader", &stream_read, travelling_text, false},
     {"sock_sendall", &sendall, "a beginning", false},
     {"sock_accept", &accept, "sum 6", false},

@@ -2,6 +2,7 @@
 #include "tests/drivers/scenarios.hpp"
 
 #include "tests/drivers/protocols.hpp"
+#include "tests/drivers/unix_scenarios.hpp"
 
 #include <weir/weir.hpp>
 
@@ -82,19 +83,6 @@ Socket listen_somewhere() {
   listener.bind(Address::loopback(AddressFamily::inet, 0));
   listener.listen();
   return listener;
-}
-
-// Cancels the task and waits for its end; its own error is of no interest any more.
-Coro<void> end(Task<void> task) {
-  task.cancel();
-  try {
-    co_await task;
-  } catch (const std::exception&) {
-  } catch (const CancelledError&) {
-    if (!task.done()) {
-      throw;
-    }
-  }
 }
 
 // --- Scenarios
@@ -514,12 +502,26 @@ constexpr Scenario all[] = {
     {"echo through datagram endpoints", &echo_datagrams, travelling_text, true},
     {"echo through sock_recvfrom", &echo_sock_datagrams, travelling_text, true},
     {"relay", &relay, travelling_text, true},
+    {"descriptors", &descriptors, travelling_text, true},
+    {"pipe", &pipe, travelling_text, true},
     {"executor", &executor, "20 thrown", false},
     {"generator", &generator, "sum 12", false},
     {"timeout", &timeout, "timed out, then heard", false},
 };
 
 }  // namespace
+
+Coro<void> end(Task<void> task) {
+  task.cancel();
+  try {
+    co_await task;
+  } catch (const std::exception&) {
+  } catch (const CancelledError&) {
+    if (!task.done()) {
+      throw;
+    }
+  }
+}
 
 std::span<const Scenario> scenarios() { return all; }
 

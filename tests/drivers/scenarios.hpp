@@ -6,6 +6,7 @@
 
 #include <weir/coro.hpp>
 #include <weir/executor.hpp>
+#include <weir/task.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -45,6 +46,9 @@ Coro<std::string> echo_datagrams(Stage& stage);
 Coro<std::string> echo_sock_datagrams(Stage& stage);
 // Those that go on when their task is cancelled, and say in stage.note what they have in the end.
 std::span<const Scenario> persistent_scenarios();
+
+// Cancels the task and waits for its end; its own error is of no interest any more.
+Coro<void> end(Task<void> task);
 
 // Does a loop still do its work? Timers, callbacks, tasks and bytes.
 Coro<bool> is_alive(EventLoop& loop);

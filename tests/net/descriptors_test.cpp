@@ -378,8 +378,7 @@ WEIR_TEST("UNIX-011 a receiver that may open no more descriptors is told, and cl
   co_await near.send_fds(loop, as_bytes("x"), tokens.numbers());
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  const int next = ::dup(far.native_handle());
-  REQUIRE(::close(next) == 0);
+  const int next = File::duplicate(far.native_handle()).native_handle();
   rlimit tight = before;
   tight.rlim_cur = static_cast<rlim_t>(next) + 2;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);

@@ -30,8 +30,8 @@ Ends make_pipe() {
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   return {File::adopt(ends[0]), File::adopt(ends[1])};
 #else
-  auto [near, far] = Socket::pair();
-  return {File::adopt(near.release()), File::adopt(far.release())};
+  auto [reading, writing] = File::pipe();
+  return {std::move(reading), std::move(writing)};
 #endif
 }
 
@@ -97,8 +97,6 @@ std::pair<File, File> open_terminal() {
   REQUIRE(::tcsetattr(slave.native_handle(), TCSANOW, &raw) == 0);
   return {std::move(master), std::move(slave)};
 }
-
-File duplicate(const File& file) { return File::adopt(::dup(file.native_handle())); }
 
 #endif
 
@@ -519,8 +517,8 @@ WEIR_TEST("PIPE-003 a device that cannot be waited for does not keep the loop aw
 
 WEIR_TEST("PIPE-004 terminals are read and written, from both sides") {
   auto [master, slave] = open_terminal();
-  File master_again = duplicate(master);
-  File slave_again = duplicate(slave);
+  File master_again = File::duplicate(master.native_handle());
+  File slave_again = File::duplicate(slave.native_handle());
   End typing = co_await writer_on(loop, std::move(master));
   End screen = co_await reader_on(loop, std::move(master_again));
   End input = co_await reader_on(loop, std::move(slave));
@@ -564,7 +562,7 @@ WEIR_TEST("PIPE-004 terminals") {
 WEIR_TEST("PIPE-003 a real descriptor is refused by a simulated loop") {
   std::string text;
   try {
-    co_await loop.connect_read_pipe(recorder, File::adopt(0));
+    co_await loop.connect_read_pipe(recorder, File::open("/dev/null"));
   } catch (const NotSupportedError& error) {
     text = error.what();
   }

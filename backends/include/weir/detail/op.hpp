@@ -198,16 +198,6 @@ struct FileIdentity {
   std::uint64_t number = 0;
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
-// What a descriptor is of.
-enum class FileKind : std::uint8_t {
-  regular,
-  directory,
-  pipe,
-  character_device,
-  block_device,
-  socket,
-  other
-};
 enum class ShutdownHow : std::uint8_t { read, write, both };
 
 }  // namespace weir::inline WEIR_ABI::detail

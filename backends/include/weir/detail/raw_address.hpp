@@ -20,6 +20,17 @@ using native_socket = int;
 inline constexpr native_socket invalid_socket = -1;
 #endif
 
+// The same of a file or the end of a pipe: an int, or a HANDLE.
+using native_file = native_socket;
+inline constexpr native_file invalid_file = invalid_socket;
+
+// What a file is opened for: Python's "r", "w" (made, or emptied), "a" (made; every write goes to the end),
+// and reading and writing what is there (made when it is not).
+enum class FileMode : std::uint8_t { read, write, append, read_write };
+
+// What a descriptor stands for.
+enum class FileKind : std::uint8_t { regular, directory, pipe, character_device, socket, other };
+
 // AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX. (The last has a longer name because compilers that are not asked for
 // strict C++ define `unix`.)
 enum class AddressFamily : std::uint16_t { unspecified, inet, inet6, unix_domain };
