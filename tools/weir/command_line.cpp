@@ -20,14 +20,15 @@ namespace program {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> verb_names{"echo", "discard", "relay", "ping", "resolve", "info"};
+constexpr std::array<std::string_view, 7> verb_names{"echo", "discard", "relay", "serve",
+                                                     "ping", "resolve", "info"};
 
 constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888 or unix:///run/echo";
 constexpr const char* server_footer =
-    "Addresses are numeric: tcp://127.0.0.1:8888 or tcp://[::1]:8888; tcp://0.0.0.0:8888 and\n"
-    "tcp://[::]:8888 are all interfaces. Port 0 takes a free one. unix://PATH is a Unix socket,\n"
-    "unix://@NAME one of Linux's abstract names; echo and discard also serve udp://127.0.0.1:8888.\n"
-    "Each bound address is printed as one line on stdout.\n"
+    "Addresses are tcp://127.0.0.1:8888, tcp://[::1]:8888 or tcp://localhost:8888;\n"
+    "tcp://0.0.0.0:8888 and tcp://[::]:8888 are all interfaces. Port 0 takes a free one.\n"
+    "unix://PATH is a Unix socket, unix://@NAME one of Linux's abstract names; echo and discard\n"
+    "also serve udp://127.0.0.1:8888. Each bound address is printed as one line on stdout.\n"
     "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
     "cannot be had; 2: the command line is wrong.";
 
@@ -41,6 +42,7 @@ struct Texts {
   std::string timeout = "10s";
   std::vector<std::string> servers;
   std::string resolve_timeout = "10s";
+  std::string idle_timeout = "60s";
 };
 
 // A check whose complaint shows the value, after the name of the option that CLI11 puts before it.
@@ -88,6 +90,39 @@ CLI::Option* add_target(CLI::App& verb, Texts& texts, const std::string& help, U
       ->check(check([udp](const std::string& text) { parse_endpoint(text, PortZero::refused, udp); }));
 }
 
+void must_last(const std::string& text) {
+  if (parse_duration(text) == std::chrono::nanoseconds(0)) {
+    throw std::invalid_argument("it must be longer than nothing");
+  }
+}
+
+void describe_serve(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& serve =
+      *app.add_subcommand("serve", "Give the files of a folder away over HTTP/1.1 (GET and HEAD)");
+  serve
+      .add_option("DIR", line.serve.folder,
+                  "The folder. What symbolic links have outside of it is not given away")
+      ->required()
+      ->type_name("PATH")
+      ->check(CLI::ExistingDirectory);
+  serve
+      .add_option("--listen", texts.listen,
+                  "Where to listen, such as tcp://127.0.0.1:8080. May be given again")
+      ->required()
+      ->type_name("ADDRESS")
+      ->expected(1)
+      ->take_all()
+      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
+  serve
+      .add_option("--idle-timeout", texts.idle_timeout,
+                  "How long a client may take for a request; for an answer it has a second more for every\n"
+                  "10 KiB")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check(&must_last));
+  add_serving_options(serve, texts, line.serving);
+}
+
 void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& echo = *app.add_subcommand("echo", "Send back what comes in (RFC 862)");
   add_listen(echo, texts);
@@ -112,12 +147,8 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
       ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
   add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails");
   add_serving_options(relay, texts, line.serving);
-}
 
-void must_last(const std::string& text) {
-  if (parse_duration(text) == std::chrono::nanoseconds(0)) {
-    throw std::invalid_argument("it must be longer than nothing");
-  }
+  describe_serve(app, texts, line);
 }
 
 void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
@@ -190,6 +221,7 @@ void take_texts(const Texts& texts, CommandLine& line) {
   }
   line.ping.timeout = parse_duration(texts.timeout);
   line.resolve.timeout = parse_duration(texts.resolve_timeout);
+  line.serve.idle_timeout = parse_duration(texts.idle_timeout);
   for (const std::string& text : texts.servers) {
     line.resolve.servers.push_back(parse_name_server(text));
   }
@@ -216,9 +248,11 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
   }
   std::string message = error.what();
   if (!unknown_verb.empty()) {
-    message = unknown_verb.starts_with('-') ? "unknown option '" + unknown_verb + "'"
-                                            : "unknown verb '" + unknown_verb +
-                                                  "'; there are echo, discard, relay, ping, resolve and info";
+    message = unknown_verb.starts_with('-')
+                  ? "unknown option '" + unknown_verb + "'"
+                  : "unknown verb '" + unknown_verb +
+                        "'; there are echo, discard, relay, serve, ping, resolve and "
+                        "info";
   }
   // One line that tells the terminal nothing, whatever the arguments were.
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
@@ -230,7 +264,7 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
 }  // namespace
 
 ParsedLine parse_command_line(int argc, const char* const* argv) {
-  CLI::App app("weir: servers, a relay and a round-trip meter on an event loop for C++20", "weir");
+  CLI::App app("weir: servers, clients, a relay and a round-trip meter on an event loop for C++20", "weir");
   app.set_version_flag("--version", std::string("weir ") + weir::library_version());
   app.require_subcommand(1);
   app.footer("weir VERB --help tells more about a verb.");

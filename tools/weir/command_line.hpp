@@ -9,13 +9,14 @@
 
 namespace program {
 
-enum class Verb : std::uint8_t { echo, discard, relay, ping, resolve, info };
+enum class Verb : std::uint8_t { echo, discard, relay, serve, ping, resolve, info };
 
 struct CommandLine {
   Verb verb = Verb::info;
   Serving serving;
   EchoApi api = EchoApi::protocol;
   Endpoint relay_target;
+  ServePlan serve;
   PingPlan ping;
   ResolvePlan resolve;
 };

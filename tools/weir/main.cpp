@@ -24,6 +24,8 @@ weir::Coro<int> start(const CommandLine& line) {
       return program::discard(line.serving);
     case Verb::relay:
       return program::relay(line.serving, line.relay_target);
+    case Verb::serve:
+      return program::serve(line.serving, line.serve);
     case Verb::resolve:
       return program::resolve(line.resolve);
     default:

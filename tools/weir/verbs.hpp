@@ -30,6 +30,14 @@ weir::Coro<int> discard(const Serving& serving);
 // Passes what comes in on to `target`, and back.
 weir::Coro<int> relay(const Serving& serving, const Endpoint& target);
 
+struct ServePlan {
+  std::string folder;
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
+};
+
+// Gives the files of a folder away over HTTP/1.1.
+weir::Coro<int> serve(const Serving& serving, const ServePlan& plan);
+
 struct PingPlan {
   Endpoint target;
   std::size_t count = 1000;                                     // round trips in all
