@@ -53,77 +53,80 @@ inline constexpr Capability last_capability = Capability::abstract_unix_sockets;
 // 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
 //     signal handlers; many wakes before one poll cost one.
 template <class B>
-concept IsBackend = requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv,
-                             SendOp& send, ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch,
-                             BackendHandle* handle, std::span<const ConstBuffer> buffers,
-                             BackendHandle** owner, native_socket native, TimePoint deadline) {
-  // Made on the loop's thread; throws std::system_error when the system refuses.
-  requires std::constructible_from<B, ReadyQueue&>;
+concept IsBackend =
+    requires(B& b, const B& cb, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send,
+             SendFileOp& send_file, ReadStream& read, AcceptStream& accepting, Op& op, Watch& watch,
+             BackendHandle* handle, std::span<const ConstBuffer> buffers, BackendHandle** owner,
+             native_socket native, TimePoint deadline) {
+      // Made on the loop's thread; throws std::system_error when the system refuses.
+      requires std::constructible_from<B, ReadyQueue&>;
 
-  // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend
-  // closes first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends
-  // everything on the handle and closes the socket. detach() does the same but leaves the socket open: it
-  // is the caller's again. find() gives the handle that is attached or watched under this number, or
-  // null.
-  { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
-  { b.close(handle) } noexcept -> std::same_as<void>;
-  { b.detach(handle) } noexcept -> std::same_as<void>;
-  { b.find(native) } noexcept -> std::same_as<BackendHandle*>;
-  // The owner slot moved (the socket object was moved).
-  { b.set_owner(handle, owner) } noexcept -> std::same_as<void>;
-  // The operation that now uses this direction of the handle, or null: for net/ to refuse a second one.
-  { cb.pending(handle, Direction::read) } noexcept -> std::same_as<Op*>;
-  // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
-  { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
-  { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
+      // Handles. attach() registers a socket with this backend on behalf of *owner (cleared when the backend
+      // closes first) and gives its handle; it makes no system call. Throws std::bad_alloc. close() ends
+      // everything on the handle and closes the socket. detach() does the same but leaves the socket open: it
+      // is the caller's again. find() gives the handle that is attached or watched under this number, or
+      // null.
+      { b.attach(native, owner) } -> std::same_as<BackendHandle*>;
+      { b.close(handle) } noexcept -> std::same_as<void>;
+      { b.detach(handle) } noexcept -> std::same_as<void>;
+      { b.find(native) } noexcept -> std::same_as<BackendHandle*>;
+      // The owner slot moved (the socket object was moved).
+      { b.set_owner(handle, owner) } noexcept -> std::same_as<void>;
+      // The operation that now uses this direction of the handle, or null: for net/ to refuse a second one.
+      { cb.pending(handle, Direction::read) } noexcept -> std::same_as<Op*>;
+      // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
+      { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
+      { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
 
-  // Operations.
-  { b.start(connect) } noexcept -> std::same_as<Started>;
-  { b.start(accept) } noexcept -> std::same_as<Started>;
-  { b.start(recv) } noexcept -> std::same_as<Started>;
-  { b.start(send) } noexcept -> std::same_as<Started>;
-  { b.start(read) } noexcept -> std::same_as<Started>;
-  { b.start(accepting) } noexcept -> std::same_as<Started>;
-  // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
-  // -EAGAIN when none, or a
-  // negated errno. Not while a SendOp is pending on the handle.
-  { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
-  // A stream that stops is idle at once, and may be started again; stopping makes no system call.
-  // Stopping an idle one does nothing.
-  { b.stop(read) } noexcept -> std::same_as<void>;
-  { b.stop(accepting) } noexcept -> std::same_as<void>;
-  { b.cancel(op) } noexcept -> std::same_as<void>;
-  // Ends the writing side: 0 or a negated errno.
-  { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
+      // Operations.
+      { b.start(connect) } noexcept -> std::same_as<Started>;
+      { b.start(accept) } noexcept -> std::same_as<Started>;
+      { b.start(recv) } noexcept -> std::same_as<Started>;
+      { b.start(send) } noexcept -> std::same_as<Started>;
+      { b.start(send_file) } noexcept -> std::same_as<Started>;
+      { b.start(read) } noexcept -> std::same_as<Started>;
+      { b.start(accepting) } noexcept -> std::same_as<Started>;
+      // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
+      // -EAGAIN when none, or a
+      // negated errno. Not while a SendOp is pending on the handle.
+      { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
+      // A stream that stops is idle at once, and may be started again; stopping makes no system call.
+      // Stopping an idle one does nothing.
+      { b.stop(read) } noexcept -> std::same_as<void>;
+      { b.stop(accepting) } noexcept -> std::same_as<void>;
+      { b.cancel(op) } noexcept -> std::same_as<void>;
+      // Ends the writing side: 0 or a negated errno.
+      { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
 
-  // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
-  // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for
-  // it). unwatch() is final at once: on_ready is not called again.
-  { b.watch(native, watch) } -> std::same_as<std::int64_t>;
-  { b.unwatch(watch) } noexcept -> std::same_as<void>;
+      // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
+      // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for
+      // it). unwatch() is final at once: on_ready is not called again.
+      { b.watch(native, watch) } -> std::same_as<std::int64_t>;
+      { b.unwatch(watch) } noexcept -> std::same_as<void>;
 
-  // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
-  // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
-  // return early for no reason. Throws std::system_error when the system cannot wait at all.
-  { b.poll(deadline) } -> std::same_as<void>;
-  // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
-  // leaves it out.
-  { cb.is_idle() } noexcept -> std::same_as<bool>;
-  { b.wake() } noexcept -> std::same_as<void>;
-  // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
-  // backend that never sleeps ignores it.
-  { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;
-  // The most that a read stream gets at once in the backend's own buffer. It takes effect with the next read.
-  { b.set_max_read_size(std::size_t{}) } noexcept -> std::same_as<void>;
-  { cb.now() } noexcept -> std::same_as<TimePoint>;
+      // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever),
+      // an event or a wake, and pushes what completed to the ready queue; no user code runs in it. It may
+      // return early for no reason. Throws std::system_error when the system cannot wait at all.
+      { b.poll(deadline) } -> std::same_as<void>;
+      // True when poll(TimePoint::min()) would find nothing for want of anything registered: the loop then
+      // leaves it out.
+      { cb.is_idle() } noexcept -> std::same_as<bool>;
+      { b.wake() } noexcept -> std::same_as<void>;
+      // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
+      // backend that never sleeps ignores it.
+      { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;
+      // The most that a read stream gets at once in the backend's own buffer. It takes effect with the next
+      // read.
+      { b.set_max_read_size(std::size_t{}) } noexcept -> std::same_as<void>;
+      { cb.now() } noexcept -> std::same_as<TimePoint>;
 
-  // Ends every operation and watch without calling anybody, waits until the system has let go of all of
-  // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
-  // Idempotent; the destructor calls it.
-  { b.close_all() } noexcept -> std::same_as<void>;
+      // Ends every operation and watch without calling anybody, waits until the system has let go of all of
+      // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
+      // Idempotent; the destructor calls it.
+      { b.close_all() } noexcept -> std::same_as<void>;
 
-  { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
-};
+      { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
+    };
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
 // errno.

@@ -25,9 +25,14 @@ constexpr int queued_writes_until_check = 8;
 
 }  // namespace
 
+void StreamTransport::refuse_write(const char* call) const {
+  throw RuntimeError(std::string(call) + (eof_wanted_ ? ": cannot write after write_eof()"
+                                                      : ": unable to write; sendfile is in progress"));
+}
+
 bool StreamTransport::may_write(const char* call, std::size_t size) {
-  if (eof_wanted_) [[unlikely]] {
-    throw RuntimeError(std::string(call) + ": cannot write after write_eof()");
+  if (eof_wanted_ || sending_file_) [[unlikely]] {
+    refuse_write(call);
   }
   if (size == 0) {
     return false;
@@ -57,6 +62,12 @@ void StreamTransport::drop_queue() noexcept {
   std::unique_ptr<WriteQueue> queue(std::exchange(queue_, nullptr));
   if (!queue->empty()) {
     queue->clear();
+  }
+  if (queue->waiter) [[unlikely]] {
+    if (!queue->waiter->done()) {
+      queue->waiter->set_result();
+    }
+    queue->waiter.reset();
   }
   NetState& net = *LoopAccess::net(*loop_);
   if (net.spare == nullptr && !rare_path(FaultPoint::no_spare_queue)) {
@@ -236,7 +247,7 @@ void StreamTransport::after_sending() noexcept {
   }
   if (closing_) {
     lose(nullptr);
-  } else if (eof_wanted_ && !eof_sent_) {
+  } else if (eof_wanted_ && !eof_sent_ && !sending_file_) {
     end_writing();
   }
 }
@@ -286,7 +297,7 @@ void StreamTransport::write_eof() {
     return;
   }
   eof_wanted_ = true;
-  if (queue_ == nullptr) {
+  if (queue_ == nullptr && !sending_file_) {
     end_writing();
   }
 }
@@ -296,6 +307,38 @@ void StreamTransport::end_writing() noexcept {
   if (const std::int64_t result = backend().shutdown_write(handle); result < 0) {
     lose(std::make_exception_ptr(os_error(result, "write_eof", Address(peer_.raw()))));
   }
+}
+
+// --- Sending files
+
+void StreamTransport::check_file() const {
+  if (closing_ || is_over()) {
+    throw RuntimeError("sendfile: the transport is closing");
+  }
+  if (eof_wanted_ || sending_file_) {
+    refuse_write("sendfile");
+  }
+}
+
+void StreamTransport::begin_file() {
+  check_file();
+  sending_file_ = true;
+}
+
+void StreamTransport::end_file() noexcept {
+  sending_file_ = false;
+  if (!closing_ && !is_over() && !LoopAccess::is_closing(*loop_) && queue_ == nullptr && eof_wanted_ &&
+      !eof_sent_) {
+    end_writing();
+  }
+}
+
+std::optional<Future<void>> StreamTransport::written_before() {
+  if (queue_ == nullptr || is_over()) {
+    return {};
+  }
+  queue_->waiter.emplace(*loop_);
+  return queue_->waiter;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -37,6 +37,9 @@ concept IsReadinessSockets =
       { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;
       { S::send(native, buffer) } noexcept -> std::same_as<std::int64_t>;
       { S::send_gather(native, buffers) } noexcept -> std::same_as<std::int64_t>;
+      {
+        S::send_file(native, native_file{}, std::uint64_t{}, std::size_t{})
+      } noexcept -> std::same_as<std::int64_t>;
     };
 
 template <class P>

@@ -49,6 +49,7 @@ class ReadinessBackend {
     return park(op, Direction::read);
   }
   Started start(SendOp& op) noexcept;
+  Started start(SendFileOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
     assert(handle->writer == nullptr);
     return handle->knows(is_writable) ? send(*handle, buffers) : -EAGAIN;
@@ -175,6 +176,7 @@ class ReadinessBackend {
       handle.unlearn(is_writable);
     }
   }
+  static std::int64_t send_file(BackendHandle& handle, const SendFileOp& op) noexcept;
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
 
   // The turn.

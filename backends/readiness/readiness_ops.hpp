@@ -67,6 +67,18 @@ Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
 }
 
 template <class Poller>
+Started ReadinessBackend<Poller>::start(SendFileOp& op) noexcept {
+  BackendHandle& handle = *op.handle;
+  assert(op.state == OpState::idle && handle.writer == nullptr);
+  if (handle.knows(is_writable)) {
+    if (const std::int64_t result = send_file(handle, op); result != -EAGAIN) {
+      return done(op, result);
+    }
+  }
+  return park(op, Direction::write);
+}
+
+template <class Poller>
 Started ReadinessBackend<Poller>::start_stream(Op& op) noexcept {
   assert(op.state == OpState::idle && op.handle->reader == nullptr);
   return park(op, Direction::read);

@@ -32,6 +32,16 @@ std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
   return result;
 }
 
+// A short result does not mean that the socket is full: the file may have ended, or be read in pieces.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::send_file(BackendHandle& handle, const SendFileOp& op) noexcept {
+  const std::int64_t result = Sockets::send_file(handle.native, op.file, op.offset, op.count);
+  if (result == -EAGAIN) {
+    handle.unlearn(is_writable);
+  }
+  return result;
+}
+
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress& peer) noexcept {
   std::int64_t result = 0;
@@ -203,7 +213,9 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
     if (const auto result = Sockets::connect_result(handle.native); result != -EINPROGRESS) {
       answer_now(handle.writer, result);
     }
-  } else if (const auto result = send(handle, static_cast<SendOp*>(handle.writer)->buffers);
+  } else if (const auto result = handle.writer->kind == OpKind::send
+                                     ? send(handle, static_cast<SendOp*>(handle.writer)->buffers)
+                                     : send_file(handle, *static_cast<SendFileOp*>(handle.writer));
              result != -EAGAIN) {
     answer_now(handle.writer, result);
   }

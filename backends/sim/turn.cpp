@@ -217,9 +217,8 @@ void SimBackend::run_operation(BackendHandle& handle, Direction direction) noexc
 }
 
 void SimBackend::end_operation(BackendHandle& handle, Op& op, std::int64_t result) noexcept {
-  const Direction direction =
-      op.kind == OpKind::connect || op.kind == OpKind::send ? Direction::write : Direction::read;
-  handle.side(direction).op = nullptr;
+  const bool writes = handle.side(Direction::write).op == &op;
+  handle.side(writes ? Direction::write : Direction::read).op = nullptr;
   op.result = result;
   op.state = OpState::idle;
   op.on_done(op);

@@ -95,7 +95,7 @@ struct Kernel {
 
 inline Kernel* kernel = nullptr;
 
-struct Sockets {
+struct Sockets : NoSendFile {
   static std::int64_t open(weir::AddressFamily, weir::SocketType, int) noexcept { return kernel->open(); }
   static std::int64_t open_pair(native_socket (&)[2]) noexcept { return -ENOTSUP; }
   static std::int64_t close(native_socket native) noexcept {

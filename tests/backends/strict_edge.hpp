@@ -59,7 +59,7 @@ inline void note(Registration& registration) {
   registration.was_writable = writable;
 }
 
-struct Sockets {
+struct Sockets : NoSendFile {
   template <class Call>
   static std::int64_t with(native_socket native, Call call) noexcept {
     weir::detail::Socket* socket = world().network.find(native);

@@ -23,6 +23,7 @@
 #include <weir/net/file.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
+#include <weir/net/sendfile.hpp>
 #include <weir/net/server.hpp>
 #include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>

@@ -18,7 +18,7 @@ struct BackendHandle;
 // The answer of start(): `done` means that `result` is valid and on_done is never called for this start.
 enum class Started : bool { pending, done };
 
-enum class OpKind : std::uint8_t { connect, accept, recv, send, read_stream, accept_stream };
+enum class OpKind : std::uint8_t { connect, accept, recv, send, read_stream, accept_stream, send_file };
 
 // idle: the owner's. pending: the backend's. completing: answered, its on_done waits in the ready queue.
 enum class OpState : std::uint8_t { idle, pending, completing };
@@ -65,6 +65,16 @@ using ConstBuffer = std::span<const std::byte>;
 struct SendOp : Op {
   SendOp() noexcept : Op(OpKind::send) {}
   std::span<const ConstBuffer> buffers;
+};
+
+// Sends bytes of a file from `offset` on, whatever the file's position, which stays. The result is how many
+// were sent; fewer than `count` is normal, and 0 is the end of the file. -ENOTSUP: not this file, or not on
+// this system; read and send it then. One-shot.
+struct SendFileOp : Op {
+  SendFileOp() noexcept : Op(OpKind::send_file) {}
+  native_file file = invalid_file;  // open until the answer
+  std::uint64_t offset = 0;
+  std::size_t count = 0;  // at least 1
 };
 
 // Receives again and again. on_data gets memory that is the backend's (or what get_buffer gave) and lent
