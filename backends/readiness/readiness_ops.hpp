@@ -66,6 +66,16 @@ Started ReadinessBackend<Poller>::start(SendOp& op) noexcept {
   return park(op, Direction::write);
 }
 
+// A short result does not mean that the socket is full: the file may have ended, or be read in pieces.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::send_file(BackendHandle& handle, const SendFileOp& op) noexcept {
+  const std::int64_t result = Sockets::send_file(handle.native, op.file, op.offset, op.count);
+  if (result == -EAGAIN) {
+    handle.unlearn(is_writable);
+  }
+  return result;
+}
+
 template <class Poller>
 Started ReadinessBackend<Poller>::start(SendFileOp& op) noexcept {
   BackendHandle& handle = *op.handle;

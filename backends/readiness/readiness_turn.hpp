@@ -32,16 +32,6 @@ std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
   return result;
 }
 
-// A short result does not mean that the socket is full: the file may have ended, or be read in pieces.
-template <class Poller>
-std::int64_t ReadinessBackend<Poller>::send_file(BackendHandle& handle, const SendFileOp& op) noexcept {
-  const std::int64_t result = Sockets::send_file(handle.native, op.file, op.offset, op.count);
-  if (result == -EAGAIN) {
-    handle.unlearn(is_writable);
-  }
-  return result;
-}
-
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress& peer) noexcept {
   std::int64_t result = 0;

@@ -23,6 +23,7 @@ constexpr int of_accept[] = {ECONNABORTED, EINTR,  EPERM,  EPROTO,  ENETDOWN,
                              EHOSTUNREACH, EMFILE, ENFILE, ENOBUFS, ENOMEM};
 constexpr int of_recv[] = {ECONNRESET, EINTR, ETIMEDOUT, ENOMEM, ECONNREFUSED};
 constexpr int of_send[] = {EPIPE, EINTR, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT};
+constexpr int of_sendfile[] = {EPIPE, EINTR, ECONNRESET, ENOMEM, EIO, EINVAL, ENOSYS};
 constexpr int of_shutdown[] = {ENOTCONN};
 constexpr int of_option[] = {ENOPROTOOPT, ENOMEM, ENOBUFS};
 // Not ENOTCONN: after a connection was made it comes with an event, and nothing else would bring one.
@@ -68,6 +69,8 @@ WRAP(ssize_t, recv, (int fd, void* memory, size_t size, int flags), (fd, memory,
 WRAP(ssize_t, send, (int fd, const void* memory, size_t size, int flags), (fd, memory, size, flags), of_send,
      true)
 WRAP(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), of_send, true)
+WRAP(ssize_t, sendfile64, (int to, int file, off_t* offset, size_t count), (to, file, offset, count),
+     of_sendfile, false)
 WRAP(int, shutdown, (int fd, int how), (fd, how), of_shutdown, false)
 WRAP(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size),
      (fd, level, name, value, size), of_option, false)
