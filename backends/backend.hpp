@@ -110,26 +110,27 @@ concept HasHandles = requires(B& b, const B& cb, BackendHandle* handle, BackendH
 
 // Operations.
 template <class B>
-concept HasOperations =
-    requires(B& b, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send, ReadStream& read,
-             AcceptStream& accepting, Op& op, BackendHandle* handle, std::span<const ConstBuffer> buffers) {
-      { b.start(connect) } noexcept -> std::same_as<Started>;
-      { b.start(accept) } noexcept -> std::same_as<Started>;
-      { b.start(recv) } noexcept -> std::same_as<Started>;
-      { b.start(send) } noexcept -> std::same_as<Started>;
-      { b.start(read) } noexcept -> std::same_as<Started>;
-      { b.start(accepting) } noexcept -> std::same_as<Started>;
-      // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
-      // -EAGAIN when none, or a negated errno. Not while a SendOp is pending on the handle.
-      { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
-      // A stream that stops is idle at once, and may be started again; stopping makes no system call.
-      // Stopping an idle one does nothing.
-      { b.stop(read) } noexcept -> std::same_as<void>;
-      { b.stop(accepting) } noexcept -> std::same_as<void>;
-      { b.cancel(op) } noexcept -> std::same_as<void>;
-      // Ends the writing side: 0 or a negated errno.
-      { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
-    };
+concept HasOperations = requires(B& b, ConnectOp& connect, AcceptOp& accept, RecvOp& recv, SendOp& send,
+                                 SendFileOp& send_file, ReadStream& read, AcceptStream& accepting, Op& op,
+                                 BackendHandle* handle, std::span<const ConstBuffer> buffers) {
+  { b.start(connect) } noexcept -> std::same_as<Started>;
+  { b.start(accept) } noexcept -> std::same_as<Started>;
+  { b.start(recv) } noexcept -> std::same_as<Started>;
+  { b.start(send) } noexcept -> std::same_as<Started>;
+  { b.start(send_file) } noexcept -> std::same_as<Started>;
+  { b.start(read) } noexcept -> std::same_as<Started>;
+  { b.start(accepting) } noexcept -> std::same_as<Started>;
+  // Sends what the system takes at this moment, and keeps nothing of the memory: how many bytes it took,
+  // -EAGAIN when none, or a negated errno. Not while a SendOp is pending on the handle.
+  { b.try_send(handle, buffers) } noexcept -> std::same_as<std::int64_t>;
+  // A stream that stops is idle at once, and may be started again; stopping makes no system call.
+  // Stopping an idle one does nothing.
+  { b.stop(read) } noexcept -> std::same_as<void>;
+  { b.stop(accepting) } noexcept -> std::same_as<void>;
+  { b.cancel(op) } noexcept -> std::same_as<void>;
+  // Ends the writing side: 0 or a negated errno.
+  { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
+};
 
 // Operations: what Unix sockets and pipes add.
 template <class B>

@@ -25,8 +25,9 @@ enum class FaultPoint : std::uint8_t {
   early_check,     // a writer asks at once whether the connection still lives
   no_spare_queue,  // an empty write queue is not kept for the next transport
   port_taken,      // the port that the system chose is taken for the server's next address
+  read_and_send,   // a file is read and sent though the system has a call for both
 };
-inline constexpr FaultPoint last_fault_point = FaultPoint::port_taken;
+inline constexpr FaultPoint last_fault_point = FaultPoint::read_and_send;
 
 #ifdef WEIR_BACKEND_SIM
 

@@ -74,6 +74,7 @@ class RefusingBackend {
   Started start(SendOp& op) noexcept { return refuse(op); }
   Started start(RecvFdsOp& op) noexcept { return refuse(op); }
   Started start(SendFdsOp& op) noexcept { return refuse(op); }
+  Started start(SendFileOp& op) noexcept { return refuse(op); }
   std::int64_t try_send(BackendHandle*, std::span<const ConstBuffer>) noexcept { return -ENOTSUP; }
   Started start(ReadStream& stream) noexcept { return refuse(stream); }
   Started start(AcceptStream& stream) noexcept { return refuse(stream); }

@@ -294,6 +294,11 @@ void StreamTransport::lose(std::exception_ptr error) noexcept {
   lost_ = true;
   closing_ = true;
   backend().stop(static_cast<ReadStream&>(*this));
+  if (sending_file_ && queue_ == nullptr) [[unlikely]] {
+    if (Op* const op = backend().pending(handle, Direction::write); op != nullptr) {
+      backend().cancel(*op);
+    }
+  }
   if (queue_ != nullptr) {
     if (queue_->state != OpState::idle) {
       queue_->error = std::move(error);

@@ -10,11 +10,13 @@
 
 #include <weir/context.hpp>
 #include <weir/detail/block_pool.hpp>
+#include <weir/future.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/transport.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -57,6 +59,18 @@ class StreamTransport final : public Transport, private ReadStream {
   void set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                std::optional<std::ptrdiff_t> low) override;
 
+  // The writing side for a sendfile() alone, until end_file(). Throws RuntimeError
+  // when it is closing, ended or taken; check_file() does that only.
+  void check_file() const;
+  void begin_file();
+  void end_file() noexcept;
+  // When what was written before is sent or dropped; null when it is.
+  std::optional<Future<void>> written_before();
+  // What to send it on, or null: the transport is closing.
+  BackendHandle* file_target() const noexcept { return closing_ ? nullptr : handle; }
+  // The system refused to send with this: the connection is lost.
+  void file_failed(std::int64_t error) noexcept { writing_failed(error); }
+
   static void* operator new(std::size_t size) { return allocate_block(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_block(memory, size); }
 
@@ -89,11 +103,14 @@ class StreamTransport final : public Transport, private ReadStream {
 
   // Writing.
   // Is it open, and nothing waits to be sent, so that what is written may go to the system?
-  bool is_clear() const noexcept { return !(closing_ || eof_wanted_) && queue_ == nullptr && !is_over(); }
+  bool is_clear() const noexcept {
+    return !(closing_ || eof_wanted_ || sending_file_) && queue_ == nullptr && !is_over();
+  }
   bool may_write(const char* call, std::size_t size);
   // The queue, made when there is none; whoever asks puts something into it.
   WriteQueue& queue();
   void drop_queue() noexcept;
+  [[noreturn]] void refuse_write(const char* call) const;
   void write_pieces(const char* call, std::span<const ConstBuffer> pieces);
   [[gnu::noinline]] void write_uncommon(std::span<const std::byte> data);
   // After an attempt to send that gave `result`: queues what was not taken, or ends the connection.
@@ -125,7 +142,8 @@ class StreamTransport final : public Transport, private ReadStream {
   bool writing_paused_ : 1 = false;  // pause_writing was called last
   bool eof_wanted_ : 1 = false;      // write_eof()
   bool eof_sent_ : 1 = false;
-  bool buffered_ : 1 = false;  // the kind of protocol_
+  bool sending_file_ : 1 = false;  // writing belongs to a sendfile()
+  bool buffered_ = false;          // the kind of protocol_
   IgnoredWrites ignored_writes_;
   Use use_ = Use::both;
   native_socket native_ = invalid_socket;

@@ -24,12 +24,17 @@ constexpr int queued_writes_until_check = 8;
 
 }  // namespace
 
+void StreamTransport::refuse_write(const char* call) const {
+  if (use_ == Use::reading) {
+    throw NotSupportedError(call);
+  }
+  throw RuntimeError(std::string(call) + (eof_wanted_ ? ": cannot write after write_eof()"
+                                                      : ": unable to write; sendfile is in progress"));
+}
+
 bool StreamTransport::may_write(const char* call, std::size_t size) {
-  if (eof_wanted_) [[unlikely]] {
-    if (use_ == Use::reading) {
-      throw NotSupportedError(call);
-    }
-    throw RuntimeError(std::string(call) + ": cannot write after write_eof()");
+  if (eof_wanted_ || sending_file_) [[unlikely]] {
+    refuse_write(call);
   }
   if (size == 0) {
     return false;
@@ -59,6 +64,12 @@ void StreamTransport::drop_queue() noexcept {
   std::unique_ptr<WriteQueue> queue(std::exchange(queue_, nullptr));
   if (!queue->empty()) {
     queue->clear();
+  }
+  if (queue->waiter) [[unlikely]] {
+    if (!queue->waiter->done()) {
+      queue->waiter->set_result();
+    }
+    queue->waiter.reset();
   }
   NetState& net = *LoopAccess::net(*loop_);
   if (net.spare == nullptr && !rare_path(FaultPoint::no_spare_queue)) {
@@ -234,7 +245,7 @@ void StreamTransport::after_sending() noexcept {
   }
   if (closing_) {
     lose(nullptr);
-  } else if (eof_wanted_ && !eof_sent_) {
+  } else if (eof_wanted_ && !eof_sent_ && !sending_file_) {
     end_writing();
   }
 }
@@ -276,7 +287,7 @@ void StreamTransport::write_eof() {
   eof_wanted_ = true;
   if (use_ == Use::writing) {
     close();  // there is nothing else to it
-  } else if (queue_ == nullptr) {
+  } else if (queue_ == nullptr && !sending_file_) {
     end_writing();
   }
 }
@@ -286,6 +297,38 @@ void StreamTransport::end_writing() noexcept {
   if (const std::int64_t result = backend().shutdown_write(handle); result < 0) {
     lose(failure("write_eof", result));
   }
+}
+
+// --- Sending files
+
+void StreamTransport::check_file() const {
+  if (closing_ || is_over()) {
+    throw RuntimeError("sendfile: the transport is closing");
+  }
+  if (eof_wanted_ || sending_file_) {
+    refuse_write("sendfile");
+  }
+}
+
+void StreamTransport::begin_file() {
+  check_file();
+  sending_file_ = true;
+}
+
+void StreamTransport::end_file() noexcept {
+  sending_file_ = false;
+  if (!closing_ && !is_over() && !LoopAccess::is_closing(*loop_) && queue_ == nullptr && eof_wanted_ &&
+      !eof_sent_) {
+    end_writing();
+  }
+}
+
+std::optional<Future<void>> StreamTransport::written_before() {
+  if (queue_ == nullptr || is_over()) {
+    return {};
+  }
+  queue_->waiter.emplace(*loop_);
+  return queue_->waiter;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

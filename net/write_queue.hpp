@@ -4,11 +4,13 @@
 
 #include <weir/bytes.hpp>
 #include <weir/detail/op.hpp>
+#include <weir/future.hpp>
 
 #include <array>
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,7 +37,8 @@ class WriteQueue : public SendOp {
 
   StreamTransport* owner = nullptr;
   std::exception_ptr error;  // what connection_lost will get, when it waits for this operation's answer
-  int unseen_writes = 0;     // appended since the system was last asked whether the connection still lives
+  std::optional<Future<void>> waiter;  // of a sendfile() that waits until the queue is gone
+  int unseen_writes = 0;  // appended since the system was last asked whether the connection still lives
 
  private:
   // Bytes of `memory` from `begin` to `end` are unsent; a copy may be appended behind `end` when there is

@@ -3,11 +3,15 @@
 
 #include "backends/posix/call.hpp"
 #include "backends/posix/gather.hpp"
+#include "backends/posix/sigpipe.hpp"
 #include "backends/posix/socket_address.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#ifdef __linux__
+#include <sys/sendfile.h>
+#endif
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -17,6 +21,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -429,5 +434,28 @@ std::int64_t PosixSockets::send_gather(native_socket native, std::span<const Con
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(gathered.count);
   return retried([&] { return ::sendmsg(native, &message, send_flags); });
 }
+
+#ifdef __linux__
+std::int64_t PosixSockets::send_file(native_socket native, native_file file, std::uint64_t offset,
+                                     std::size_t count) noexcept {
+  if (offset > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
+    return -ENOTSUP;
+  }
+  NoSigpipe guard;
+  const std::int64_t result = retried([&] {
+    auto from = static_cast<off_t>(offset);
+    return ::sendfile(native, file, &from, count);
+  });
+  if (result == -EPIPE) {
+    guard.raised();
+  }
+  const bool cannot = result == -EINVAL || result == -ENOSYS || result == -EOVERFLOW;
+  return cannot ? -ENOTSUP : result;
+}
+#else
+std::int64_t PosixSockets::send_file(native_socket, native_file, std::uint64_t, std::size_t) noexcept {
+  return -ENOTSUP;
+}
+#endif
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -56,6 +56,10 @@ struct PosixSockets {
     const ssize_t result = ::send(native, buffer.data(), buffer.size(), send_flags);
     return result >= 0 ? result : send_again(native, buffer);
   }
+  // Bytes of a file from `offset` on, which need not pass through the process; the file's position stays. 0
+  // at the end of the file, -ENOTSUP where the system cannot do this, or not with this file.
+  static std::int64_t send_file(native_socket native, native_file file, std::uint64_t offset,
+                                std::size_t count) noexcept;
   // Takes as many of the buffers as one system call does.
   static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
   // The same with descriptors (RecvFdsOp, SendFdsOp); in passing.cpp.

@@ -52,6 +52,9 @@ concept IsReadinessSockets =
       { batch.data(index) } noexcept -> std::same_as<std::span<std::byte>>;
       { batch.from(index) } noexcept -> std::same_as<RawAddress>;
       { batch.error() } noexcept -> std::same_as<std::int64_t>;
+      {
+        S::send_file(native, native_file{}, std::uint64_t{}, std::size_t{})
+      } noexcept -> std::same_as<std::int64_t>;
     };
 
 template <class P>

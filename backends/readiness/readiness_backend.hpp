@@ -55,6 +55,7 @@ class ReadinessBackend {
   Started start(SendOp& op) noexcept;
   Started start(RecvFdsOp& op) noexcept;
   Started start(SendFdsOp& op) noexcept;
+  Started start(SendFileOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
     assert(handle->writer == nullptr);
     return handle->knows(is_writable) ? send(*handle, buffers) : -EAGAIN;
@@ -199,6 +200,9 @@ class ReadinessBackend {
       handle.unlearn(is_writable);
     }
   }
+  static std::int64_t send_file(BackendHandle& handle, const SendFileOp& op) noexcept;
+  // Whatever the operation sends.
+  static std::int64_t write(BackendHandle& handle, Op& op) noexcept;
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
   static std::int64_t receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept;
   static std::int64_t send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept;

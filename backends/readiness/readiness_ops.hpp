@@ -94,6 +94,28 @@ Started ReadinessBackend<Poller>::start(SendFdsOp& op) noexcept {
   return start_once(op, Direction::write, [&](BackendHandle& handle) { return send_fds(handle, op); });
 }
 
+// A short result does not mean that the socket is full: the file may have ended, or be read in pieces.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::send_file(BackendHandle& handle, const SendFileOp& op) noexcept {
+  const std::int64_t result = Sockets::send_file(handle.native, op.file, op.offset, op.count);
+  if (result == -EAGAIN) {
+    handle.unlearn(is_writable);
+  }
+  return result;
+}
+
+template <class Poller>
+Started ReadinessBackend<Poller>::start(SendFileOp& op) noexcept {
+  BackendHandle& handle = *op.handle;
+  assert(op.state == OpState::idle && handle.writer == nullptr);
+  if (handle.knows(is_writable)) {
+    if (const std::int64_t result = send_file(handle, op); result != -EAGAIN) {
+      return done(op, result);
+    }
+  }
+  return park(op, Direction::write);
+}
+
 template <class Poller>
 Started ReadinessBackend<Poller>::start_stream(Op& op) noexcept {
   assert(op.state == OpState::idle && op.handle->reader == nullptr);

@@ -2,6 +2,7 @@
 // sockets.cpp.
 #include "backends/sim/backend.hpp"
 
+#include "backends/sim/call_hook.hpp"
 #include "backends/sim/world.hpp"
 
 #include <algorithm>
@@ -249,6 +250,8 @@ std::int64_t SimBackend::attempt(Op& op) noexcept {
     }
     case OpKind::send_to:
       return send_datagrams(*socket, static_cast<SendToOp&>(op).datagrams);
+    case OpKind::send_file:
+      return send_file(*socket, static_cast<SendFileOp&>(op));
     case OpKind::read_stream:
     case OpKind::accept_stream:
     case OpKind::datagram_stream:
@@ -256,6 +259,24 @@ std::int64_t SimBackend::attempt(Op& op) noexcept {
   }
   assert(false && "a stream is not attempted");
   return -EINVAL;
+}
+
+// Reads what the machine has in the file, and sends it in the world.
+std::int64_t SimBackend::send_file(Socket& socket, const SendFileOp& op) noexcept {
+  if (const int error = ask_call_hook(NetworkCall::send_file).error; error != 0) {
+    return -error;
+  }
+  constexpr std::size_t most = std::size_t{64} * 1024;
+  if (Files::kind(op.file) != static_cast<std::int64_t>(FileKind::regular)) {
+    return -ENOTSUP;
+  }
+  std::vector<std::byte> content(std::min(op.count, most));
+  const std::int64_t read = Files::read_at(op.file, op.offset, content);
+  if (read <= 0) {
+    return read;
+  }
+  const ConstBuffer part(content.data(), static_cast<std::size_t>(read));
+  return network().send(socket, {&part, 1});
 }
 
 bool SimBackend::could_answer(const Op& op) const noexcept {
@@ -313,6 +334,7 @@ Started SimBackend::start(SendOp& op) noexcept { return begin(op, Direction::wri
 Started SimBackend::start(RecvFdsOp& op) noexcept { return begin(op, Direction::read); }
 
 Started SimBackend::start(SendFdsOp& op) noexcept { return begin(op, Direction::write); }
+Started SimBackend::start(SendFileOp& op) noexcept { return begin(op, Direction::write); }
 
 std::int64_t SimBackend::try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept {
   enter();

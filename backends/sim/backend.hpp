@@ -85,6 +85,7 @@ class SimBackend {
   Started start(SendOp& op) noexcept;
   Started start(RecvFdsOp& op) noexcept;
   Started start(SendFdsOp& op) noexcept;
+  Started start(SendFileOp& op) noexcept;
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
   Started start(ReadStream& stream) noexcept;
   Started start(AcceptStream& stream) noexcept;
@@ -146,6 +147,7 @@ class SimBackend {
   std::int64_t send_datagrams(Socket& socket, std::span<const Datagram> datagrams) noexcept;
   void stop_stream(Op& op) noexcept;
   std::int64_t attempt(Op& op) noexcept;
+  std::int64_t send_file(Socket& socket, const SendFileOp& op) noexcept;
   bool could_answer(const Op& op) const noexcept;
   void answer_later(Op& op, std::int64_t result) noexcept;
   Completion* completion_of(const Op& op) noexcept;

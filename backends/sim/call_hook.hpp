@@ -23,6 +23,7 @@ enum class NetworkCall : std::uint8_t {
   set_option,
   get_option,
   open_pipe,
+  send_file,
 };
 
 struct CallVerdict {

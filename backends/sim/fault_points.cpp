@@ -13,7 +13,7 @@ namespace {
 constexpr const char* point_names[] = {
     "idle_turn",    "short_batch", "timers_apart",   "sort_due",    "early_sweep",
     "await_yields", "late_inbox",  "needless_wake",  "write_later", "new_chunk",
-    "few_pieces",   "early_check", "no_spare_queue", "port_taken",
+    "few_pieces",   "early_check", "no_spare_queue", "port_taken",  "read_and_send",
 };
 static_assert(std::size(point_names) == fault_point_count);
 

@@ -12,10 +12,16 @@ class SimBackend;
 
 // Which direction of its handle an operation uses.
 constexpr Direction direction_of(OpKind kind) noexcept {
-  return kind == OpKind::connect || kind == OpKind::send || kind == OpKind::send_fds ||
-                 kind == OpKind::send_to
-             ? Direction::write
-             : Direction::read;
+  switch (kind) {
+    case OpKind::connect:
+    case OpKind::send:
+    case OpKind::send_fds:
+    case OpKind::send_to:
+    case OpKind::send_file:
+      return Direction::write;
+    default:
+      return Direction::read;
+  }
 }
 
 struct BackendHandle {

@@ -132,7 +132,7 @@ class DatagramBatch {
   std::vector<std::string> received_;
 };
 
-struct Sockets {
+struct Sockets : NoSendFile {
   using DatagramBatch = fake::DatagramBatch;
   static std::int64_t join_group(native_socket, const RawAddress&, std::uint32_t) noexcept {
     return -ENOTSUP;

@@ -59,7 +59,7 @@ inline void note(Registration& registration) {
   registration.was_writable = writable;
 }
 
-struct Sockets {
+struct Sockets : NoSendFile {
   using DatagramBatch = strict::DatagramBatch;
   static std::int64_t join_group(native_socket native, const RawAddress& group, std::uint32_t) noexcept {
     return with(native,

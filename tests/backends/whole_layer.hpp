@@ -6,3 +6,10 @@
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"
+
+// A system without sendfile.
+struct NoSendFile {
+  static std::int64_t send_file(weir::native_socket, weir::native_file, std::uint64_t, std::size_t) noexcept {
+    return -ENOTSUP;
+  }
+};

@@ -25,6 +25,7 @@ constexpr int of_recv[] = {ECONNRESET, EINTR, ETIMEDOUT, ENOMEM, ECONNREFUSED};
 constexpr int of_send[] = {EPIPE, EINTR, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT};
 constexpr int of_read[] = {EINTR, EIO};
 constexpr int of_write[] = {EPIPE, EINTR, EIO, ENOSPC};
+constexpr int of_sendfile[] = {EPIPE, EINTR, ECONNRESET, ENOMEM, EIO, EINVAL, ENOSYS};
 constexpr int of_shutdown[] = {ENOTCONN};
 constexpr int of_option[] = {ENOPROTOOPT, ENOMEM, ENOBUFS};
 // Not ENOTCONN: after a connection was made it comes with an event, and nothing else would bring one.
@@ -80,6 +81,8 @@ WRAP(int, sendmmsg, (int fd, mmsghdr* messages, unsigned count, int flags), (fd,
 WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), of_recv, true)
 WRAP(ssize_t, read, (int fd, void* memory, size_t size), (fd, memory, size), of_read, true)
 WRAP(ssize_t, writev, (int fd, const iovec* pieces, int count), (fd, pieces, count), of_write, true)
+WRAP(ssize_t, sendfile64, (int to, int file, off_t* offset, size_t count), (to, file, offset, count),
+     of_sendfile, false)
 WRAP(int, shutdown, (int fd, int how), (fd, how), of_shutdown, false)
 WRAP(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size),
      (fd, level, name, value, size), of_option, false)

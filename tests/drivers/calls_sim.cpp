@@ -17,6 +17,7 @@ constexpr int of_accept[] = {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPER
 constexpr int of_send[] = {EPIPE, ECONNRESET, ENOBUFS, ENOMEM, ETIMEDOUT};
 constexpr int of_receive[] = {ECONNRESET, ETIMEDOUT, ENOMEM, ENOBUFS};
 constexpr int of_shutdown[] = {ENOTCONN, ENOBUFS};
+constexpr int of_send_file[] = {EIO, ENOTSUP};
 constexpr int of_option[] = {ENOPROTOOPT, ENOMEM, EINVAL};
 
 int ask(const char* name, std::span<const int> errors) noexcept {
@@ -36,6 +37,8 @@ detail::CallVerdict verdict_of(detail::NetworkCall call) noexcept {
       return {ask("open", of_open)};
     case open_pair:
       return {ask("open_pair", of_open)};
+    case send_file:
+      return {ask("sendfile", of_send_file)};
     case open_pipe:
       return {ask("pipe", of_open)};
     case bind:

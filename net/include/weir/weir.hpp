@@ -26,6 +26,7 @@
 #include <weir/net/pipe.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
+#include <weir/net/sendfile.hpp>
 #include <weir/net/server.hpp>
 #include <weir/net/sock_datagrams.hpp>
 #include <weir/net/sock_ops.hpp>

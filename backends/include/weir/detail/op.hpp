@@ -29,7 +29,8 @@ enum class OpKind : std::uint8_t {
   send_fds,
   recv_from,
   send_to,
-  datagram_stream
+  datagram_stream,
+  send_file
 };
 
 // idle: the owner's. pending: the backend's. completing: answered, its on_done waits in the ready queue.
@@ -103,6 +104,16 @@ struct SendFdsOp : Op {
   SendFdsOp() noexcept : Op(OpKind::send_fds) {}
   ConstBuffer data;
   std::span<const native_socket> fds;
+};
+
+// Sends bytes of a file from `offset` on, whatever the file's position, which stays. The result is how many
+// were sent; fewer than `count` is normal, and 0 is the end of the file. -ENOTSUP: not this file, or not on
+// this system; read and send it then. One-shot.
+struct SendFileOp : Op {
+  SendFileOp() noexcept : Op(OpKind::send_file) {}
+  native_file file = invalid_file;  // open until the answer
+  std::uint64_t offset = 0;
+  std::size_t count = 0;  // at least 1
 };
 
 // Receives again and again. on_data gets memory that is the backend's (or what get_buffer gave) and lent
