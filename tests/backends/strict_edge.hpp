@@ -3,8 +3,7 @@
 // itself looks again in every turn, and could not show bookkeeping that loses an edge.
 #pragma once
 
-#include "backends/sim/network.hpp"
-#include "backends/sim/world.hpp"
+#include "tests/backends/strict_datagrams.hpp"
 #include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
