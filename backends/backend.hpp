@@ -65,7 +65,7 @@ struct KnownHost {
 // 10. Errors become a negated errno at this seam, once. Only wake() may be called from other threads and from
 //     signal handlers; many wakes before one poll cost one.
 //
-// A backend is what has all of the five concepts that follow.
+// A backend is what has all of the concepts that follow.
 
 // Making one, its capabilities, and its end.
 template <class B>
@@ -131,7 +131,7 @@ concept HasOperations =
       { b.shutdown_write(handle) } noexcept -> std::same_as<std::int64_t>;
     };
 
-// What Unix sockets and pipes add.
+// Operations: what Unix sockets and pipes add.
 template <class B>
 concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, BackendHandle* handle) {
   { b.start(receive) } noexcept -> std::same_as<Started>;
@@ -140,6 +140,19 @@ concept HasUnixOperations = requires(B& b, RecvFdsOp& receive, SendFdsOp& send, 
   // once, before its first operation. A ReadStream on a writing end receives nothing: it ends, with result 0,
   // when nobody is left who could read. A device that the system cannot wait for is ready all the time.
   { b.set_pipe(handle, Direction::read) } noexcept -> std::same_as<void>;
+};
+
+// Operations on datagrams.
+template <class B>
+concept HasDatagrams = requires(B& b, RecvFromOp& recv_from, SendToOp& send_to, DatagramStream& receiving,
+                                BackendHandle* handle, std::span<const Datagram> datagrams) {
+  { b.start(recv_from) } noexcept -> std::same_as<Started>;
+  { b.start(send_to) } noexcept -> std::same_as<Started>;
+  { b.start(receiving) } noexcept -> std::same_as<Started>;
+  { b.stop(receiving) } noexcept -> std::same_as<void>;
+  // As try_send: how many datagrams it took, at least one; -EAGAIN; or the error of the first. Not while a
+  // SendToOp is pending on the handle.
+  { b.try_send_to(handle, datagrams) } noexcept -> std::same_as<std::int64_t>;
 };
 
 // The turn. poll() waits until `deadline` (TimePoint::min(): do not wait; TimePoint::max(): for ever), an
@@ -161,7 +174,8 @@ concept HasTurn = requires(B& b, const B& cb, TimePoint deadline) {
 };
 
 template <class B>
-concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasUnixOperations<B> && HasTurn<B>;
+concept IsBackend = IsReactor<B> && HasHandles<B> && HasOperations<B> && HasUnixOperations<B> &&
+                    HasDatagrams<B> && HasTurn<B>;
 
 // The socket calls that need no loop, static members of `B::Sockets`. Each returns a value >= 0 or a negated
 // errno.
@@ -192,6 +206,9 @@ concept IsSocketApi = requires(native_socket native, native_socket (&pair)[2], c
   // -ENOENT, or -ENOTSOCK when a file of another kind is there.
   { S::socket_file(address, file) } noexcept -> std::same_as<std::int64_t>;
   { S::remove_file(address) } noexcept -> std::same_as<std::int64_t>;
+  // Joins or leaves a multicast group on the interface of this number; 0: the system chooses.
+  { S::join_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
+  { S::leave_group(native, address, std::uint32_t{}) } noexcept -> std::same_as<std::int64_t>;
 };
 
 // The calls on descriptors that are no sockets, static members of `B::Files`. Each returns a value >= 0 or a

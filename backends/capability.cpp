@@ -21,14 +21,14 @@ std::string_view capability_name(Capability capability) noexcept {
       return "unix_sockets";
     case Capability::abstract_unix_sockets:
       return "abstract_unix_sockets";
-    case Capability::descriptor_passing:
-      return "descriptor_passing";
-    case Capability::peer_credentials:
-      return "peer_credentials";
     case Capability::internationalized_names:
       return "internationalized_names";
     case Capability::multicast_dns:
       return "multicast_dns";
+    case Capability::descriptor_passing:
+      return "descriptor_passing";
+    case Capability::peer_credentials:
+      return "peer_credentials";
   }
   return "unknown";
 }

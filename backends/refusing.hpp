@@ -28,6 +28,12 @@ class RefusingBackend {
     static std::int64_t type(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t family(native_socket) noexcept { return -ENOTSUP; }
     static std::int64_t peer_credentials(native_socket, PeerCredentials&) noexcept { return -ENOTSUP; }
+    static std::int64_t join_group(native_socket, const RawAddress&, std::uint32_t) noexcept {
+      return -ENOTSUP;
+    }
+    static std::int64_t leave_group(native_socket, const RawAddress&, std::uint32_t) noexcept {
+      return -ENOTSUP;
+    }
   };
 
   struct Files {
@@ -71,8 +77,13 @@ class RefusingBackend {
   std::int64_t try_send(BackendHandle*, std::span<const ConstBuffer>) noexcept { return -ENOTSUP; }
   Started start(ReadStream& stream) noexcept { return refuse(stream); }
   Started start(AcceptStream& stream) noexcept { return refuse(stream); }
+  Started start(RecvFromOp& op) noexcept { return refuse(op); }
+  Started start(SendToOp& op) noexcept { return refuse(op); }
+  Started start(DatagramStream& stream) noexcept { return refuse(stream); }
+  std::int64_t try_send_to(BackendHandle*, std::span<const Datagram>) noexcept { return -ENOTSUP; }
   void stop(ReadStream&) noexcept {}
   void stop(AcceptStream&) noexcept {}
+  void stop(DatagramStream&) noexcept {}
   void cancel(Op&) noexcept {}
   std::int64_t shutdown_write(BackendHandle*) noexcept { return -ENOTSUP; }
 

@@ -283,6 +283,7 @@ std::size_t std::hash<weir::Address>::operator()(const weir::Address& address) c
   mix(static_cast<std::uint64_t>(raw.family));
   mix(raw.port);
   mix(raw.scope_id);
+  mix(raw.flow);
   for (const std::uint8_t byte : raw.ip) {
     mix(byte);
   }

@@ -1,6 +1,7 @@
 // create_connection and connect_accepted_socket, but for the templates around the protocol factory.
 #include <weir/net/connect.hpp>
 
+#include "net/begin_awaiter.hpp"
 #include "net/happy_eyeballs.hpp"
 #include "net/scoped_timer.hpp"
 #include "net/socket_access.hpp"
@@ -17,35 +18,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
-
-// Runs connection_made in a turn of its own, outside of any task, and resumes the task after it.
-class BeginAwaiter : public AwaiterBase, private CancelHook {
- public:
-  BeginAwaiter(StreamTransport& transport, const char* call) noexcept
-      : CancelHook([](CancelHook&, std::string_view) noexcept { return false; }, call),
-        transport_(&transport) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <std::derived_from<PromiseBase> P>
-  void await_suspend(std::coroutine_handle<P> coroutine) {
-    task_ = coroutine.promise().task;
-    LoopAccess::ready(transport_->get_loop()).push(&run, this);
-    task_->suspend(coroutine, coroutine.promise(), *this);
-  }
-  void await_resume() { task_->throw_if_cancelled(); }
-
- private:
-  static void run(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
-    if (action == ReadyAction::run) {
-      auto& self = *static_cast<BeginAwaiter*>(object);
-      self.transport_->begin();
-      self.task_->wake();
-    }
-  }
-
-  StreamTransport* transport_;
-  TaskBase* task_ = nullptr;
-};
 
 void set_no_delay(const weir::Socket& socket, const RawAddress& peer) noexcept {
   if (peer.family != AddressFamily::unix_domain) {
@@ -157,7 +129,7 @@ Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<B
 }
 
 Coro<Ref<Transport>> begun(Ref<StreamTransport> transport, const char* call) {
-  BeginAwaiter beginning(*transport, call);
+  BeginAwaiter<StreamTransport> beginning(*transport, call);
   try {
     co_await beginning;
   } catch (...) {

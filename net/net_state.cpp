@@ -1,6 +1,7 @@
-// What closing a loop means for net/, and the list of transports.
+// What closing a loop means for net/.
 #include "net/net_state.hpp"
 
+#include "net/datagram_endpoint.hpp"
 #include "net/dns/resolver.hpp"
 #include "net/server_state.hpp"
 #include "net/stream_transport.hpp"
@@ -31,36 +32,11 @@ NetState::Resource::Resource(NetState& owner) noexcept
                      while (!state.transports.empty()) {
                        state.transports.front()->loop_closed();
                      }
+                     while (!state.endpoints.empty()) {
+                       state.endpoints.front()->loop_closed();
+                     }
                      state.resolver.reset();
                    }),
       state(owner) {}
-
-StreamTransport* TransportList::after(const StreamTransport& transport) noexcept { return transport.next_; }
-
-std::size_t TransportList::size() const noexcept {
-  std::size_t count = 0;
-  for (const StreamTransport* each = first_; each != nullptr; each = after(*each)) {
-    ++count;
-  }
-  return count;
-}
-
-void TransportList::push(StreamTransport& transport) noexcept {
-  transport.previous_ = nullptr;
-  transport.next_ = first_;
-  if (first_ != nullptr) {
-    first_->previous_ = &transport;
-  }
-  first_ = &transport;
-}
-
-void TransportList::erase(StreamTransport& transport) noexcept {
-  (transport.previous_ != nullptr ? transport.previous_->next_ : first_) = transport.next_;
-  if (transport.next_ != nullptr) {
-    transport.next_->previous_ = transport.previous_;
-  }
-  transport.previous_ = nullptr;
-  transport.next_ = nullptr;
-}
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -13,27 +13,51 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
+class DatagramEndpoint;
 class Resolver;
 class StreamTransport;
 struct ServerState;
 
-// The transports of one owner, in no particular order. The links are in the transports.
-class TransportList {
+// The transports of one kind and one owner, in no particular order. The links are in the transports.
+template <class T>
+class LinkedList {
  public:
-  TransportList() = default;
-  TransportList(const TransportList&) = delete;
-  TransportList& operator=(const TransportList&) = delete;
+  LinkedList() = default;
+  LinkedList(const LinkedList&) = delete;
+  LinkedList& operator=(const LinkedList&) = delete;
 
-  StreamTransport* front() const noexcept { return first_; }
-  static StreamTransport* after(const StreamTransport& transport) noexcept;
+  T* front() const noexcept { return first_; }
+  static T* after(const T& transport) noexcept { return transport.next_; }
   bool empty() const noexcept { return first_ == nullptr; }
-  std::size_t size() const noexcept;  // counts them
-  void push(StreamTransport& transport) noexcept;
-  void erase(StreamTransport& transport) noexcept;
+  // Counts them.
+  std::size_t size() const noexcept {
+    std::size_t count = 0;
+    for (const T* each = first_; each != nullptr; each = after(*each)) {
+      ++count;
+    }
+    return count;
+  }
+  void push(T& transport) noexcept {
+    transport.previous_ = nullptr;
+    transport.next_ = first_;
+    if (first_ != nullptr) {
+      first_->previous_ = &transport;
+    }
+    first_ = &transport;
+  }
+  void erase(T& transport) noexcept {
+    (transport.previous_ != nullptr ? transport.previous_->next_ : first_) = transport.next_;
+    if (transport.next_ != nullptr) {
+      transport.next_->previous_ = transport.previous_;
+    }
+    transport.previous_ = nullptr;
+    transport.next_ = nullptr;
+  }
 
  private:
-  StreamTransport* first_ = nullptr;
+  T* first_ = nullptr;
 };
+using TransportList = LinkedList<StreamTransport>;
 
 struct NetState {
   // That of the loop, made on first use.
@@ -49,7 +73,8 @@ struct NetState {
 
   EventLoop& loop;
   Resource resource;
-  TransportList transports;             // those without a server
+  TransportList transports;  // those without a server
+  LinkedList<DatagramEndpoint> endpoints;
   ServerState* first_server = nullptr;  // of the list of open ones, and of those that have connections
   std::unique_ptr<WriteQueue> spare;    // so that a write that is taken at once allocates nothing
   WatchTable watches;

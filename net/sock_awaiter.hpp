@@ -1,4 +1,4 @@
-// The parts of SockAwaiter that its awaiters inline.
+// What every awaiter of sock_* does first. A header, because it lies on the way of every receive and send.
 #pragma once
 
 #include "net/socket_access.hpp"

@@ -3,7 +3,6 @@
 
 #include "net/os_error.hpp"
 #include "net/sock_awaiter.hpp"
-#include "runtime/loop_access.hpp"
 
 #include <weir/detail/host_query.hpp>
 #include <weir/exceptions.hpp>

@@ -34,6 +34,18 @@ void set_size(native_socket native, SocketOption option, std::size_t bytes, cons
   set(native, option, static_cast<int>(bytes), call);
 }
 
+using GroupCall = std::int64_t (*)(native_socket, const detail::RawAddress&, std::uint32_t) noexcept;
+
+void change_group(GroupCall change, native_socket native, const Address& group, std::uint32_t interface,
+                  const char* call) {
+  if (group.family() != AddressFamily::inet && group.family() != AddressFamily::inet6) {
+    throw std::invalid_argument(std::string(call) + ": " + group.to_string() + " is no IP address");
+  }
+  if (const std::int64_t result = change(native, group.raw(), interface); result < 0) {
+    throw detail::os_error(result, call, group);
+  }
+}
+
 }  // namespace
 
 Address SocketView::local_address() const {
@@ -98,6 +110,34 @@ std::size_t SocketView::receive_buffer_size() const {
 }
 void SocketView::set_linger_abort(bool on) const {
   set(native_, SocketOption::linger_abort, on, "set_linger_abort");
+}
+
+void SocketView::set_broadcast(bool on) const { set(native_, SocketOption::broadcast, on, "set_broadcast"); }
+bool SocketView::broadcast() const { return get(native_, SocketOption::broadcast, "broadcast") != 0; }
+
+void SocketView::join_multicast_group(const Address& group, std::uint32_t interface) const {
+  change_group(&Api::join_group, native_, group, interface, "join_multicast_group");
+}
+void SocketView::leave_multicast_group(const Address& group, std::uint32_t interface) const {
+  change_group(&Api::leave_group, native_, group, interface, "leave_multicast_group");
+}
+void SocketView::set_multicast_ttl(unsigned hops) const {
+  if (hops > 255) {
+    throw std::invalid_argument("set_multicast_ttl: more than 255");
+  }
+  set(native_, SocketOption::multicast_ttl, static_cast<int>(hops), "set_multicast_ttl");
+}
+unsigned SocketView::multicast_ttl() const {
+  return static_cast<unsigned>(get(native_, SocketOption::multicast_ttl, "multicast_ttl"));
+}
+void SocketView::set_multicast_loop(bool on) const {
+  set(native_, SocketOption::multicast_loop, on, "set_multicast_loop");
+}
+bool SocketView::multicast_loop() const {
+  return get(native_, SocketOption::multicast_loop, "multicast_loop") != 0;
+}
+void SocketView::set_multicast_interface(std::uint32_t interface) const {
+  set(native_, SocketOption::multicast_interface, static_cast<int>(interface), "set_multicast_interface");
 }
 
 std::error_code SocketView::get_error() const {

@@ -2,9 +2,11 @@
 // stream_transport_write.cpp.
 #include "net/stream_transport.hpp"
 
+#include "net/extra_info.hpp"
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
 #include "net/socket_access.hpp"
+#include "net/transport_calls.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/log.hpp>
@@ -21,9 +23,10 @@ namespace {
 // What get_buffer is told: as much as the loop's own buffer holds.
 constexpr std::size_t buffer_hint = 64 * 1024;
 
-template <class T>
-void store(void* out, T value) {
-  static_cast<std::optional<T>*>(out)->emplace(std::move(value));
+void check_kind(const BaseProtocol& protocol, const char* call) {
+  if (protocol.kind() != ProtocolKind::stream && protocol.kind() != ProtocolKind::buffered) {
+    throw std::invalid_argument(std::string(call) + ": a Protocol or BufferedProtocol was expected");
+  }
 }
 
 }  // namespace
@@ -45,6 +48,7 @@ Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket
   if (protocol == nullptr) {
     throw std::invalid_argument("the protocol factory returned no protocol");
   }
+  check_kind(*protocol, "the protocol factory");
   NetState::of(loop);
   SocketAccess::take_over(socket, loop, "transport");
   auto transport =
@@ -108,6 +112,7 @@ void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
   if (protocol == nullptr) {
     throw std::invalid_argument("set_protocol: the protocol is null");
   }
+  check_kind(*protocol, "set_protocol");
   if (is_over()) {
     return;
   }
@@ -124,30 +129,18 @@ void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
 }
 
 void StreamTransport::find_extra_info(std::string_view key, void* value) const {
-  if (key == extra::peername::name) {
-    if (peer_.family() != AddressFamily::unspecified) {
-      store(value, Address(peer_.raw()));
-    }
-  } else if (key == extra::sockname::name) {
-    RawAddress own;
-    if (!is_over() && Backend::Sockets::local_address(native_, own) >= 0 &&
-        own.family != AddressFamily::unspecified) {
-      store(value, Address(own));
-    }
-  } else if (key == extra::peercred::name) {
+  if (key == extra::peercred::name) {
     PeerCredentials credentials;
     if (!is_over() && Backend::has(Capability::peer_credentials) &&
         Backend::Sockets::peer_credentials(native_, credentials) >= 0) {
-      store(value, credentials);
-    }
-  } else if (key == extra::socket::name) {
-    if (!is_over() && use_ == Use::both) {
-      store(value, SocketView(native_));
+      store_extra(value, credentials);
     }
   } else if (key == extra::pipe::name) {
     if (!is_over() && use_ != Use::both) {
-      store(value, native_);
+      store_extra(value, native_);
     }
+  } else if (key != extra::socket::name || use_ == Use::both) {
+    find_socket_info(key, value, is_over() ? invalid_socket : native_, peer_.raw());
   }
 }
 
@@ -284,13 +277,7 @@ void StreamTransport::abort() noexcept {
 }
 
 void StreamTransport::report(const char* message, std::exception_ptr exception) noexcept {
-  ExceptionContext context;
-  context.message = message;
-  context.exception = std::move(exception);
-  context.transport = this;
-  context.protocol = protocol_.get();
-  context.object = describe();
-  loop_->call_exception_handler(context);
+  report_failure(*this, protocol_.get(), describe(), message, std::move(exception));
 }
 
 void StreamTransport::callback_failed(const char* message) noexcept {
@@ -315,14 +302,13 @@ void StreamTransport::lose(std::exception_ptr error) noexcept {
     }
     drop_queue();
   }
-  auto* boxed = error ? new std::exception_ptr(std::move(error)) : nullptr;
-  LoopAccess::ready(*loop_).push(&run_lost, this, reinterpret_cast<std::uintptr_t>(boxed));
+  push_lost(*loop_, &run_lost, this, std::move(error));
 }
 
 void StreamTransport::run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action) {
-  const std::unique_ptr<std::exception_ptr> boxed(reinterpret_cast<std::exception_ptr*>(error));
+  std::exception_ptr unboxed = unbox_lost(error);
   if (action == ReadyAction::run) {
-    static_cast<StreamTransport*>(object)->finish(boxed != nullptr ? std::move(*boxed) : nullptr);
+    static_cast<StreamTransport*>(object)->finish(std::move(unboxed));
   }
 }
 

@@ -3,6 +3,7 @@
 // stream_transport_write.cpp.
 #pragma once
 
+#include "net/flow_limits.hpp"
 #include "net/net_state.hpp"
 #include "net/peer_address.hpp"
 #include "runtime/loop_access.hpp"
@@ -51,7 +52,7 @@ class StreamTransport final : public Transport, private ReadStream {
   void abort() noexcept override;
   std::size_t get_write_buffer_size() const noexcept override;
   WriteBufferLimits get_write_buffer_limits() const noexcept override {
-    return limits_ != nullptr ? *limits_ : use_ != Use::reading ? default_limits : WriteBufferLimits{};
+    return limits_ != nullptr ? *limits_ : use_ != Use::reading ? default_write_limits : WriteBufferLimits{};
   }
   void set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                std::optional<std::ptrdiff_t> low) override;
@@ -60,7 +61,7 @@ class StreamTransport final : public Transport, private ReadStream {
   static void operator delete(void* memory, std::size_t size) noexcept { free_block(memory, size); }
 
  private:
-  friend class TransportList;
+  friend class LinkedList<StreamTransport>;
 
   // A pipe goes one way. One that is written to is still watched for its reader's end, by the read stream;
   // one that is read is from the beginning what others are after write_eof().
@@ -116,8 +117,6 @@ class StreamTransport final : public Transport, private ReadStream {
   static void run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action);
   void finish(std::exception_ptr error) noexcept;
 
-  static constexpr WriteBufferLimits default_limits{16 * 1024, 64 * 1024};
-
   // In the order that wastes no space: an idle connection is little more than this object.
   bool closing_ : 1 = false;  // close(), or lost
   bool lost_ : 1 = false;     // connection_lost is on its way
@@ -126,9 +125,9 @@ class StreamTransport final : public Transport, private ReadStream {
   bool writing_paused_ : 1 = false;  // pause_writing was called last
   bool eof_wanted_ : 1 = false;      // write_eof()
   bool eof_sent_ : 1 = false;
-  bool buffered_ : 1 = false;            // the kind of protocol_
-  std::uint8_t ignored_writes_ : 4 = 0;  // after the end, up to where the warning comes
-  Use use_ : 2 = Use::both;
+  bool buffered_ : 1 = false;  // the kind of protocol_
+  IgnoredWrites ignored_writes_;
+  Use use_ = Use::both;
   native_socket native_ = invalid_socket;
   EventLoop* loop_;
   Ref<BaseProtocol> protocol_;

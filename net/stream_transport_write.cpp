@@ -4,6 +4,7 @@
 
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
+#include "net/transport_calls.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/log.hpp>
@@ -18,8 +19,6 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
-// After so many writes to a connection that is gone, somebody ought to be told. Python's number.
-constexpr std::uint8_t ignored_writes_until_warning = 5;
 // A writer that never returns to the loop would not learn of a reset while its writes are only queued.
 constexpr int queued_writes_until_check = 8;
 
@@ -36,7 +35,7 @@ bool StreamTransport::may_write(const char* call, std::size_t size) {
     return false;
   }
   if (closing_ || is_over()) [[unlikely]] {
-    if (ignored_writes_ < ignored_writes_until_warning && ++ignored_writes_ == ignored_writes_until_warning) {
+    if (ignored_writes_.is_one_too_many()) {
       log(LogLevel::warning,
           std::string(call) + "() on " + describe() + " does nothing: the connection is gone");
     }
@@ -226,13 +225,9 @@ void StreamTransport::sent(Op& op) noexcept {
 void StreamTransport::after_sending() noexcept {
   if (!lost_ && writing_paused_ && get_write_buffer_size() <= get_write_buffer_limits().low) {
     writing_paused_ = false;
-    const Ref<BaseProtocol> protocol = protocol_;
-    try {
-      const ContextScope scope(context_);
-      protocol->resume_writing();
-    } catch (...) {
-      report("protocol.resume_writing() failed", std::current_exception());
-    }
+    call_flow_control(protocol_, context_, &BaseProtocol::resume_writing, [this](std::exception_ptr error) {
+      report("protocol.resume_writing() failed", std::move(error));
+    });
   }
   if (lost_ || queue_ != nullptr) {
     return;
@@ -255,13 +250,9 @@ void StreamTransport::pause_writing_if_full() noexcept {
     return;
   }
   writing_paused_ = true;
-  const Ref<BaseProtocol> protocol = protocol_;
-  try {
-    const ContextScope scope(context_);
-    protocol->pause_writing();
-  } catch (...) {
-    report("protocol.pause_writing() failed", std::current_exception());
-  }
+  call_flow_control(protocol_, context_, &BaseProtocol::pause_writing, [this](std::exception_ptr error) {
+    report("protocol.pause_writing() failed", std::move(error));
+  });
 }
 
 void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
@@ -269,19 +260,7 @@ void StreamTransport::set_write_buffer_limits(std::optional<std::ptrdiff_t> high
   if (use_ == Use::reading) {
     throw NotSupportedError("set_write_buffer_limits");
   }
-  if (!high) {
-    high = low ? (*low <= PTRDIFF_MAX / 4 ? *low * 4 : PTRDIFF_MAX)
-               : static_cast<std::ptrdiff_t>(default_limits.high);
-  }
-  if (!low) {
-    low = *high / 4;
-  }
-  if (*low < 0 || *low > *high) {
-    throw std::invalid_argument("set_write_buffer_limits: high (" + std::to_string(*high) +
-                                ") must be >= low (" + std::to_string(*low) + ") must be >= 0");
-  }
-  limits_ = std::make_unique<WriteBufferLimits>(
-      WriteBufferLimits{static_cast<std::size_t>(*low), static_cast<std::size_t>(*high)});
+  limits_ = std::make_unique<WriteBufferLimits>(checked_write_limits(high, low));
   pause_writing_if_full();
 }
 

@@ -23,4 +23,6 @@ void Transport::set_write_buffer_limits(std::optional<std::ptrdiff_t>, std::opti
   throw NotSupportedError("set_write_buffer_limits");
 }
 
+DatagramTransport::~DatagramTransport() = default;
+
 }  // namespace weir::inline WEIR_ABI

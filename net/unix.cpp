@@ -5,6 +5,7 @@
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
 #include "net/socket_access.hpp"
+#include "net/unix_file.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/exceptions.hpp>
@@ -25,15 +26,10 @@ namespace {
 // What both calls ask of their options.
 void check_unix(EventLoop& loop, std::string_view path, const weir::Socket* sock, const char* call) {
   LoopAccess::check_open(loop, call);
-  if (!Backend::has(Capability::unix_sockets)) {
-    throw NotSupportedError(call, "unix_sockets");
-  }
+  check_unix_support(path, call);
   if (sock == nullptr) {
     if (path.empty()) {
       refuse(call, "neither path nor sock were specified");
-    }
-    if (path.front() == '\0' && !Backend::has(Capability::abstract_unix_sockets)) {
-      throw NotSupportedError(call, "abstract_unix_sockets");
     }
     return;
   }
@@ -56,16 +52,8 @@ void remove_stale_file(const Address& address) noexcept {
 }
 
 weir::Socket bind_path(const Address& address) {
-  remove_stale_file(address);
   weir::Socket socket = weir::Socket::open(AddressFamily::unix_domain);
-  try {
-    socket.bind(address);
-  } catch (const std::system_error& error) {
-    if (error.code() != std::errc::address_in_use) {
-      throw;
-    }
-    throw os_error(-EADDRINUSE, "create_unix_server: " + address.to_string() + " is already in use");
-  }
+  bind_unix_path(socket, address, "create_unix_server");
   return socket;
 }
 
@@ -85,6 +73,27 @@ Coro<Ref<Server>> open_unix_server(std::unique_ptr<ServerState> state, std::opti
 }
 
 }  // namespace
+
+void check_unix_support(std::string_view path, const char* call) {
+  if (!Backend::has(Capability::unix_sockets)) {
+    throw NotSupportedError(call, "unix_sockets");
+  }
+  if (!path.empty() && path.front() == '\0' && !Backend::has(Capability::abstract_unix_sockets)) {
+    throw NotSupportedError(call, "abstract_unix_sockets");
+  }
+}
+
+void bind_unix_path(const weir::Socket& socket, const Address& address, const char* call) {
+  remove_stale_file(address);
+  try {
+    socket.bind(address);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::address_in_use) {
+      throw;
+    }
+    throw os_error(-EADDRINUSE, std::string(call) + ": " + address.to_string() + " is already in use");
+  }
+}
 
 ConnectionPlan plan_unix_connection(EventLoop& loop, const UnixConnectionOptions& options) {
   constexpr const char* call = "create_unix_connection";

@@ -34,14 +34,14 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "sockets with the paths of files (AF_UNIX)";
     case Capability::abstract_unix_sockets:
       return "Unix sockets with names that are no files";
-    case Capability::descriptor_passing:
-      return "descriptors travel over Unix sockets";
-    case Capability::peer_credentials:
-      return "process and user at the other end of a Unix socket";
     case Capability::internationalized_names:
       return "names of hosts outside ASCII, without their xn-- form";
     case Capability::multicast_dns:
       return "names that end in .local";
+    case Capability::descriptor_passing:
+      return "descriptors travel over Unix sockets";
+    case Capability::peer_credentials:
+      return "process and user at the other end of a Unix socket";
   }
   return "";
 }

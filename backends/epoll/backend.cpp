@@ -1,6 +1,7 @@
 // The one place where the operations are compiled for epoll.
 #include "backends/epoll/backend.hpp"
 
+#include "backends/readiness/readiness_datagrams.hpp"
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"

@@ -1,7 +1,7 @@
 // Files and pipes of POSIX.
 #include "backends/posix/files.hpp"
 
-#include "backends/posix/retried.hpp"
+#include "backends/posix/call.hpp"
 #include "backends/posix/sigpipe.hpp"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // Descriptors that travel over Unix sockets, and who is at the other end of one.
-#include "backends/posix/retried.hpp"
+#include "backends/posix/call.hpp"
 #include "backends/posix/sockets.hpp"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // Reading and writing what is no socket: pipes, terminals, devices.
+#include "backends/posix/call.hpp"
 #include "backends/posix/gather.hpp"
-#include "backends/posix/retried.hpp"
 #include "backends/posix/sigpipe.hpp"
 #include "backends/posix/sockets.hpp"
 

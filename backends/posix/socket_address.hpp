@@ -21,6 +21,9 @@ struct SystemAddress {
 SystemAddress to_system(const RawAddress& address) noexcept;
 
 // The family is unspecified for anything but IPv4, IPv6 and AF_UNIX.
-RawAddress from_system(const SystemAddress& address) noexcept;
+RawAddress from_system(const sockaddr_storage& storage, socklen_t length) noexcept;
+inline RawAddress from_system(const SystemAddress& address) noexcept {
+  return from_system(address.storage, address.length);
+}
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -1,8 +1,8 @@
 // The socket calls of POSIX.
 #include "backends/posix/sockets.hpp"
 
+#include "backends/posix/call.hpp"
 #include "backends/posix/gather.hpp"
-#include "backends/posix/retried.hpp"
 #include "backends/posix/socket_address.hpp"
 
 #include <fcntl.h>
@@ -21,6 +21,8 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
+
+constexpr bool is_multicast(SocketOption option) noexcept { return option >= SocketOption::multicast_ttl; }
 
 constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
 
@@ -105,6 +107,10 @@ OptionName option_name(SocketOption option) noexcept {
       return {SOL_SOCKET, SO_BROADCAST};
     case SocketOption::linger_abort:
       return {SOL_SOCKET, SO_LINGER};
+    case SocketOption::multicast_ttl:
+    case SocketOption::multicast_loop:
+    case SocketOption::multicast_interface:
+      break;
   }
   return {-1, -1};
 }
@@ -154,6 +160,7 @@ SystemAddress to_system(const RawAddress& address) noexcept {
     in.sin6_family = AF_INET6;
     in.sin6_port = htons(address.port);
     in.sin6_scope_id = address.scope_id;
+    in.sin6_flowinfo = htonl(address.flow);
     std::memcpy(&in.sin6_addr, address.ip.data(), sizeof in.sin6_addr);
     std::memcpy(&result.storage, &in, sizeof in);
     result.length = sizeof in;
@@ -175,25 +182,26 @@ SystemAddress to_system(const RawAddress& address) noexcept {
   return result;
 }
 
-RawAddress from_system(const SystemAddress& address) noexcept {
+RawAddress from_system(const sockaddr_storage& storage, socklen_t length) noexcept {
   RawAddress result;
-  if (address.length >= sizeof(sockaddr_in) && address.storage.ss_family == AF_INET) {
+  if (length >= sizeof(sockaddr_in) && storage.ss_family == AF_INET) {
     sockaddr_in in;
-    std::memcpy(&in, &address.storage, sizeof in);
+    std::memcpy(&in, &storage, sizeof in);
     result.family = AddressFamily::inet;
     result.port = ntohs(in.sin_port);
     std::memcpy(result.ip.data(), &in.sin_addr, sizeof in.sin_addr);
-  } else if (address.length >= sizeof(sockaddr_in6) && address.storage.ss_family == AF_INET6) {
+  } else if (length >= sizeof(sockaddr_in6) && storage.ss_family == AF_INET6) {
     sockaddr_in6 in;
-    std::memcpy(&in, &address.storage, sizeof in);
+    std::memcpy(&in, &storage, sizeof in);
     result.family = AddressFamily::inet6;
     result.port = ntohs(in.sin6_port);
     result.scope_id = in.sin6_scope_id;
+    result.flow = ntohl(in.sin6_flowinfo);
     std::memcpy(result.ip.data(), &in.sin6_addr, sizeof in.sin6_addr);
-  } else if (address.length >= path_offset && address.storage.ss_family == AF_UNIX) {
+  } else if (length >= path_offset && storage.ss_family == AF_UNIX) {
     sockaddr_un un{};
-    std::memcpy(&un, &address.storage, std::min<std::size_t>(address.length, sizeof un));
-    std::size_t size = std::min<std::size_t>(address.length, sizeof un) - path_offset;
+    std::memcpy(&un, &storage, std::min<std::size_t>(length, sizeof un));
+    std::size_t size = std::min<std::size_t>(length, sizeof un) - path_offset;
     if (size != 0 && un.sun_path[0] != '\0') {
       size = ::strnlen(un.sun_path, size);
     }
@@ -258,6 +266,9 @@ std::int64_t PosixSockets::peer_address(native_socket native, RawAddress& out) n
 }
 
 std::int64_t PosixSockets::set_option(native_socket native, SocketOption option, int value) noexcept {
+  if (is_multicast(option)) {
+    return set_multicast_option(native, option, value);
+  }
   const OptionName which = option_name(option);
   if (which.level < 0) {
     return -ENOTSUP;
@@ -270,6 +281,9 @@ std::int64_t PosixSockets::set_option(native_socket native, SocketOption option,
 }
 
 std::int64_t PosixSockets::get_option(native_socket native, SocketOption option) noexcept {
+  if (is_multicast(option)) {
+    return get_multicast_option(native, option);
+  }
   const OptionName which = option_name(option);
   if (which.level < 0) {
     return -ENOTSUP;

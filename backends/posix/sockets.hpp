@@ -2,6 +2,8 @@
 // errno and retries where a signal interrupted it.
 #pragma once
 
+#include "backends/posix/datagram_batch.hpp"
+
 #include <weir/detail/op.hpp>
 
 #include <sys/socket.h>
@@ -30,6 +32,10 @@ struct PosixSockets {
   static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
   static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
   static std::int64_t remove_file(const RawAddress& address) noexcept;
+  static std::int64_t join_group(native_socket native, const RawAddress& group,
+                                 std::uint32_t interface) noexcept;
+  static std::int64_t leave_group(native_socket native, const RawAddress& group,
+                                  std::uint32_t interface) noexcept;
 
   // The part that the operations of readiness/ are made of; none of them waits.
   // 0, or -EINPROGRESS while the connection is being made.
@@ -62,8 +68,17 @@ struct PosixSockets {
   static std::int64_t write(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
   // 1 when nobody is left at the other end, else 0.
   static std::int64_t has_hung_up(native_socket native) noexcept;
+  // Datagrams: one into the owner's memory, many into a batch, and as many as one system call sends.
+  using DatagramBatch = PosixDatagramBatch;
+  static std::int64_t receive_from(native_socket native, std::span<std::byte> into,
+                                   RawAddress& from) noexcept;
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept;
+  // Does this error tell of the other side or the way to it? Others are this machine's own trouble.
+  static bool concerns_peer(std::int64_t error) noexcept;
 
  private:
+  static std::int64_t set_multicast_option(native_socket native, SocketOption option, int value) noexcept;
+  static std::int64_t get_multicast_option(native_socket native, SocketOption option) noexcept;
   // After a failure, which is in errno.
   static std::int64_t receive_again(native_socket native, std::span<std::byte> into) noexcept;
   static std::int64_t send_again(native_socket native, ConstBuffer buffer) noexcept;

@@ -30,7 +30,8 @@ concept IsReadinessSockets =
     IsSocketApi<S> &&
     requires(native_socket native, const RawAddress& address, RawAddress& out, std::span<std::byte> into,
              ConstBuffer buffer, std::span<const ConstBuffer> buffers, FdBatch& received_fds,
-             std::span<const native_socket> fds) {
+             std::span<const native_socket> fds, std::span<const Datagram> datagrams,
+             typename S::DatagramBatch& batch, std::size_t index) {
       { S::connect(native, address) } noexcept -> std::same_as<std::int64_t>;
       { S::connect_result(native) } noexcept -> std::same_as<std::int64_t>;
       { S::accept(native, out) } noexcept -> std::same_as<std::int64_t>;
@@ -43,6 +44,14 @@ concept IsReadinessSockets =
       { S::has_hung_up(native) } noexcept -> std::same_as<std::int64_t>;
       { S::receive_fds(native, into, received_fds) } noexcept -> std::same_as<std::int64_t>;
       { S::send_fds(native, buffer, fds) } noexcept -> std::same_as<std::int64_t>;
+      { S::receive_from(native, into, out) } noexcept -> std::same_as<std::int64_t>;
+      { S::send_datagrams(native, datagrams) } noexcept -> std::same_as<std::int64_t>;
+      { S::concerns_peer(std::int64_t{}) } noexcept -> std::same_as<bool>;
+      { batch.receive(native) } noexcept -> std::same_as<std::int64_t>;
+      { batch.capacity } -> std::convertible_to<std::size_t>;
+      { batch.data(index) } noexcept -> std::same_as<std::span<std::byte>>;
+      { batch.from(index) } noexcept -> std::same_as<RawAddress>;
+      { batch.error() } noexcept -> std::same_as<std::int64_t>;
     };
 
 template <class P>

@@ -1,8 +1,9 @@
 // A backend made of any Poller: every operation is written here once. Tries at once what the hints allow,
 // else parks the operation in its handle and goes on when the poller reports. The definitions are in
-// readiness_{handles,ops,turn}.hpp, which only a file that instantiates the class includes.
+// readiness_{datagrams,handles,ops,turn}.hpp, which only a file that instantiates the class includes.
 #pragma once
 
+#include "backends/readiness/kept_datagrams.hpp"
 #include "backends/readiness/poller.hpp"
 
 #include <algorithm>
@@ -62,6 +63,14 @@ class ReadinessBackend {
   Started start(AcceptStream& stream) noexcept { return start_stream(stream); }
   void stop(ReadStream& stream) noexcept { stop_stream(stream); }
   void stop(AcceptStream& stream) noexcept { stop_stream(stream); }
+  Started start(RecvFromOp& op) noexcept;
+  Started start(SendToOp& op) noexcept;
+  Started start(DatagramStream& stream) noexcept;
+  std::int64_t try_send_to(BackendHandle* handle, std::span<const Datagram> datagrams) noexcept {
+    assert(handle->writer == nullptr);
+    return handle->knows(is_writable) ? send_to(*handle, datagrams) : -EAGAIN;
+  }
+  void stop(DatagramStream& stream) noexcept { stop_stream(stream); }
   void cancel(Op& op) noexcept;
   std::int64_t shutdown_write(BackendHandle* handle) noexcept {
     return Sockets::shutdown(handle->native, ShutdownHow::write);
@@ -193,6 +202,8 @@ class ReadinessBackend {
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
   static std::int64_t receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept;
   static std::int64_t send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept;
+  std::int64_t receive_from(BackendHandle& handle, RecvFromOp& op) noexcept;
+  static std::int64_t send_to(BackendHandle& handle, std::span<const Datagram> datagrams) noexcept;
 
   // The turn.
   void collect(std::span<const typename Poller::Event> events);
@@ -206,7 +217,7 @@ class ReadinessBackend {
   static void run_event(void* object, std::uintptr_t generation_then, std::uintptr_t, ReadyAction action);
   static void run_answer(void* object, std::uintptr_t its_handle, std::uintptr_t result, ReadyAction action);
   static void run_nothing(void*, std::uintptr_t, std::uintptr_t, ReadyAction) {}
-  [[gnu::noinline]] void run_rare_reader(BackendHandle& handle);
+  [[gnu::noinline]] void run_other_reader(BackendHandle& handle);
   void run_writer(BackendHandle& handle);
   [[gnu::noinline]] void run_watches_and_writer(BackendHandle& handle, std::uint32_t generation);
   [[gnu::always_inline]] inline void run_read_stream(BackendHandle& handle, ReadStream& stream);
@@ -215,6 +226,9 @@ class ReadinessBackend {
   void read_more_at_once() noexcept;
   [[gnu::noinline]] std::span<std::byte> buffer_for(BackendHandle& handle, ReadStream& stream);
   void run_accept_stream(BackendHandle& handle, AcceptStream& stream);
+  void run_datagrams(BackendHandle& handle, DatagramStream& stream);
+  bool run_kept(BackendHandle& handle, DatagramStream& stream);
+  void run_failed_receive(BackendHandle& handle, DatagramStream& stream, std::int64_t error);
   static void run_watch(BackendHandle& handle, Direction direction);
 
   ReadyQueue& queue_;
@@ -225,6 +239,8 @@ class ReadinessBackend {
   std::size_t read_size_ = first_read_size;
   std::size_t max_read_size_ = first_read_size;
   std::chrono::nanoseconds busy_poll_{0};
+  std::unique_ptr<typename Sockets::DatagramBatch> batch_;  // made when datagrams are first received
+  KeptDatagrams kept_;
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

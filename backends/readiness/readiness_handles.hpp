@@ -67,6 +67,7 @@ void ReadinessBackend<Poller>::end_handle(BackendHandle& handle) noexcept {
     *std::exchange(handle.owner, nullptr) = nullptr;
   }
   handle.closing = true;
+  kept_.forget(handle);
   table_.retire(handle);
 }
 

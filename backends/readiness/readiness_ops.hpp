@@ -62,6 +62,21 @@ Started ReadinessBackend<Poller>::start(ConnectOp& op) noexcept {
 }
 
 template <class Poller>
+std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress& peer) noexcept {
+  std::int64_t result = 0;
+  for (int attempt = 0; attempt < accepts_per_turn; ++attempt) {
+    result = Sockets::accept(handle.native, peer);
+    if (result == -EAGAIN) {
+      handle.unlearn(is_readable);
+    }
+    if (result >= 0 || !Sockets::concerns_one_connection(result)) {
+      break;
+    }
+  }
+  return result;
+}
+
+template <class Poller>
 template <class Attempt>
 Started ReadinessBackend<Poller>::start_once(Op& op, Direction direction, Attempt attempt) noexcept {
   BackendHandle& handle = *op.handle;

@@ -1,4 +1,5 @@
-// ReadinessBackend: the turn: poll() collects events into one queued item a handle, and the item does the work.
+// ReadinessBackend: the turn: poll() collects events into one queued item a handle, and the item does the
+// work.
 #pragma once
 
 #include "backends/readiness/readiness_attempts.hpp"
@@ -89,7 +90,7 @@ void ReadinessBackend<Poller>::run_event(void* object, std::uintptr_t generation
         answer_now(handle.reader, result);
       }
     } else {
-      backend.run_rare_reader(handle);
+      backend.run_other_reader(handle);
     }
     if (handle.generation != generation) {
       return;
@@ -154,14 +155,20 @@ void ReadinessBackend<Poller>::run_watch(BackendHandle& handle, Direction direct
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::run_rare_reader(BackendHandle& handle) {
-  if (handle.reader->kind == OpKind::accept_stream) {
-    run_accept_stream(handle, static_cast<AcceptStream&>(*handle.reader));
+void ReadinessBackend<Poller>::run_other_reader(BackendHandle& handle) {
+  Op& op = *handle.reader;
+  if (op.kind == OpKind::accept_stream) {
+    run_accept_stream(handle, static_cast<AcceptStream&>(op));
     return;
   }
-  const std::int64_t result = handle.reader->kind == OpKind::accept
-                                  ? accept(handle, static_cast<AcceptOp*>(handle.reader)->peer)
-                                  : receive_fds(handle, static_cast<RecvFdsOp&>(*handle.reader));
+  if (op.kind == OpKind::datagram_stream) {
+    run_datagrams(handle, static_cast<DatagramStream&>(op));
+    return;
+  }
+  const std::int64_t result = op.kind == OpKind::accept ? accept(handle, static_cast<AcceptOp&>(op).peer)
+                              : op.kind == OpKind::recv_from
+                                  ? receive_from(handle, static_cast<RecvFromOp&>(op))
+                                  : receive_fds(handle, static_cast<RecvFdsOp&>(op));
   if (result != -EAGAIN) {
     answer_now(handle.reader, result);
   }
@@ -175,9 +182,11 @@ void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
     }
     return;
   }
-  const std::int64_t result = handle.writer->kind == OpKind::send
-                                  ? send(handle, static_cast<SendOp*>(handle.writer)->buffers)
-                                  : send_fds(handle, static_cast<SendFdsOp&>(*handle.writer));
+  Op& op = *handle.writer;
+  const std::int64_t result = op.kind == OpKind::send ? send(handle, static_cast<SendOp&>(op).buffers)
+                              : op.kind == OpKind::send_to
+                                  ? send_to(handle, static_cast<SendToOp&>(op).datagrams)
+                                  : send_fds(handle, static_cast<SendFdsOp&>(op));
   if (result != -EAGAIN) {
     answer_now(handle.writer, result);
   }

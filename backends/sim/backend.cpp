@@ -243,8 +243,15 @@ std::int64_t SimBackend::attempt(Op& op) noexcept {
       const auto& sending = static_cast<SendFdsOp&>(op);
       return network().send(*socket, {&sending.data, 1}, sending.fds);
     }
+    case OpKind::recv_from: {
+      auto& receiving = static_cast<RecvFromOp&>(op);
+      return network().receive_from(*socket, receiving.into, receiving.from);
+    }
+    case OpKind::send_to:
+      return send_datagrams(*socket, static_cast<SendToOp&>(op).datagrams);
     case OpKind::read_stream:
     case OpKind::accept_stream:
+    case OpKind::datagram_stream:
       break;
   }
   assert(false && "a stream is not attempted");
@@ -345,6 +352,48 @@ Started SimBackend::start(AcceptStream& stream) noexcept {
   return begin_stream(stream, socket != nullptr && socket->state == SocketState::listening);
 }
 
+Started SimBackend::start(RecvFromOp& op) noexcept { return begin(op, Direction::read); }
+
+Started SimBackend::start(SendToOp& op) noexcept { return begin(op, Direction::write); }
+
+Started SimBackend::start(DatagramStream& stream) noexcept {
+  enter();
+  const Socket* socket = socket_of(*stream.handle);
+  stream.failures = 0;
+  return begin_stream(stream, socket != nullptr && socket->type == SocketType::datagram);
+}
+
+std::int64_t SimBackend::try_send_to(BackendHandle* handle, std::span<const Datagram> datagrams) noexcept {
+  enter();
+  assert(handle->side(Direction::write).op == nullptr);
+  Socket* const socket = socket_of(*handle);
+  if (socket == nullptr) {
+    return -EBADF;
+  }
+  if (network().is_writable(*socket) && world_->schedule_chance.chance(world_->options.pending_chance)) {
+    return -EAGAIN;
+  }
+  return send_datagrams(*socket, datagrams);
+}
+
+// By chance fewer than there is room for.
+std::int64_t SimBackend::send_datagrams(Socket& socket, std::span<const Datagram> datagrams) noexcept {
+  std::size_t most = datagrams.size();
+  if (most > 1 && world_->size_chance.chance(world_->options.short_write_chance)) {
+    most = 1 + world_->size_chance.draw(most);
+  }
+  std::int64_t sent = 0;
+  for (const Datagram& datagram : datagrams.first(most)) {
+    if (const std::int64_t result = network().send_to(socket, datagram); result < 0) {
+      return sent != 0 ? sent : result;
+    }
+    ++sent;
+  }
+  return sent;
+}
+
+void SimBackend::stop(DatagramStream& stream) noexcept { stop_stream(stream); }
+
 void SimBackend::stop(ReadStream& stream) noexcept { stop_stream(stream); }
 
 void SimBackend::stop(AcceptStream& stream) noexcept { stop_stream(stream); }
@@ -364,7 +413,8 @@ void SimBackend::cancel(Op& op) noexcept {
   }
   enter();
   std::int64_t result = -ECANCELED;
-  const bool is_stream = op.kind == OpKind::read_stream || op.kind == OpKind::accept_stream;
+  const bool is_stream = op.kind == OpKind::read_stream || op.kind == OpKind::accept_stream ||
+                         op.kind == OpKind::datagram_stream;
   if (!is_stream && could_answer(op) && world_->schedule_chance.chance(world_->options.cancel_loses_chance)) {
     const std::int64_t won = attempt(op);
     result = won == -EAGAIN ? result : won;

@@ -45,6 +45,10 @@ class SimBackend {
     static std::int64_t peer_credentials(native_socket native, PeerCredentials& out) noexcept;
     static std::int64_t socket_file(const RawAddress& address, FileIdentity& out) noexcept;
     static std::int64_t remove_file(const RawAddress& address) noexcept;
+    static std::int64_t join_group(native_socket native, const RawAddress& group,
+                                   std::uint32_t interface) noexcept;
+    static std::int64_t leave_group(native_socket native, const RawAddress& group,
+                                    std::uint32_t interface) noexcept;
   };
 
   // Files are those of the machine, pipes are the world's.
@@ -84,8 +88,13 @@ class SimBackend {
   std::int64_t try_send(BackendHandle* handle, std::span<const ConstBuffer> buffers) noexcept;
   Started start(ReadStream& stream) noexcept;
   Started start(AcceptStream& stream) noexcept;
+  Started start(RecvFromOp& op) noexcept;
+  Started start(SendToOp& op) noexcept;
+  Started start(DatagramStream& stream) noexcept;
+  std::int64_t try_send_to(BackendHandle* handle, std::span<const Datagram> datagrams) noexcept;
   void stop(ReadStream& stream) noexcept;
   void stop(AcceptStream& stream) noexcept;
+  void stop(DatagramStream& stream) noexcept;
   void cancel(Op& op) noexcept;
   std::int64_t shutdown_write(BackendHandle* handle) noexcept;
 
@@ -134,6 +143,7 @@ class SimBackend {
   Started park(Op& op, Direction direction) noexcept;
   Started begin(Op& op, Direction direction) noexcept;
   Started begin_stream(Op& op, bool possible) noexcept;
+  std::int64_t send_datagrams(Socket& socket, std::span<const Datagram> datagrams) noexcept;
   void stop_stream(Op& op) noexcept;
   std::int64_t attempt(Op& op) noexcept;
   bool could_answer(const Op& op) const noexcept;
@@ -152,6 +162,7 @@ class SimBackend {
   void run_operation(BackendHandle& handle, Direction direction) noexcept;
   void run_read(BackendHandle& handle, ReadStream& stream) noexcept;
   void run_accept(BackendHandle& handle, AcceptStream& stream) noexcept;
+  void run_datagrams(BackendHandle& handle, DatagramStream& stream) noexcept;
   static void end_operation(BackendHandle& handle, Op& op, std::int64_t result) noexcept;
 
   ReadyQueue& queue_;

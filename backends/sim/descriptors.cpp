@@ -24,6 +24,8 @@ Socket& Network::make_socket(AddressFamily family, SocketType type) {
   const auto buffer = static_cast<int>(world_.options.socket_buffer_bytes);
   socket.options[index_of(SocketOption::send_buffer)] = buffer;
   socket.options[index_of(SocketOption::receive_buffer)] = buffer;
+  socket.options[index_of(SocketOption::multicast_ttl)] = 1;
+  socket.options[index_of(SocketOption::multicast_loop)] = 1;
   sockets_.emplace(socket.id, std::move(made));
   return socket;
 }
@@ -155,6 +157,14 @@ std::int64_t Network::set_option(Socket& socket, SocketOption option, int value)
       // Linux's least sizes; 0 would mean that nothing ever moves.
       socket.options[index_of(option)] = std::max(value, 2304);
       return 0;
+    case SocketOption::multicast_ttl:
+    case SocketOption::multicast_loop:
+    case SocketOption::multicast_interface:
+      if (socket.is_unix()) {
+        return -ENOPROTOOPT;
+      }
+      socket.options[index_of(option)] = value;
+      return 0;
     default:
       break;
   }
@@ -186,6 +196,9 @@ std::int64_t Network::get_option(Socket& socket, SocketOption option) {
 }
 
 bool Network::is_readable(const Socket& socket) const noexcept {
+  if (socket.type == SocketType::datagram) {
+    return is_datagram_readable(socket);
+  }
   switch (socket.state) {
     case SocketState::listening:
       return !socket.accept_queue.empty();
@@ -207,6 +220,9 @@ bool Network::has_hung_up(const Socket& socket) const noexcept {
 }
 
 bool Network::is_writable(const Socket& socket) const noexcept {
+  if (socket.type == SocketType::datagram) {
+    return is_datagram_writable(socket);
+  }
   switch (socket.state) {
     case SocketState::listening:
     case SocketState::connecting:

@@ -17,6 +17,11 @@ bool covers(const RawAddress& pattern, const RawAddress& address) noexcept {
           (pattern.family == address.family && pattern.ip == address.ip));
 }
 
+bool is_connection(const Socket& socket) noexcept {
+  return socket.type == SocketType::stream && !socket.is_pipe() &&
+         (socket.state == SocketState::connected || socket.state == SocketState::connecting);
+}
+
 RawAddress host_of(RawAddress address) noexcept {
   address.port = 0;
   return address;
@@ -38,7 +43,7 @@ bool Network::is_short_of_descriptors() {
 // --- On demand -----------------------------------------------------------------------------------
 
 bool Network::reset(Socket& socket) {
-  if (socket.state != SocketState::connected || socket.is_pipe()) {
+  if (socket.state != SocketState::connected || socket.type != SocketType::stream || socket.is_pipe()) {
     return false;
   }
   const std::uint64_t id = socket.id;
@@ -51,8 +56,7 @@ bool Network::reset(Socket& socket) {
 }
 
 bool Network::vanish(Socket& socket, std::optional<std::chrono::nanoseconds> back_after) {
-  if ((socket.state != SocketState::connected && socket.state != SocketState::connecting) ||
-      socket.is_pipe()) {
+  if (!is_connection(socket)) {
     return false;
   }
   world_.record(TraceKind::vanish, socket.id, socket.peer_id, back_after ? back_after->count() : -1);
@@ -68,8 +72,7 @@ bool Network::vanish(Socket& socket, std::optional<std::chrono::nanoseconds> bac
 }
 
 bool Network::clog(Socket& socket, std::chrono::nanoseconds duration) {
-  if ((socket.state != SocketState::connected && socket.state != SocketState::connecting) ||
-      socket.is_pipe()) {
+  if (!is_connection(socket)) {
     return false;
   }
   world_.record(TraceKind::clog, socket.id, 0, duration.count());
@@ -131,11 +134,14 @@ bool Network::survives_chance(const Event& event, Socket& receiver) {
 // --- What cannot get through ---------------------------------------------------------------------
 
 bool Network::is_parted(const Socket& socket) const noexcept {
-  return !socket.is_local() &&
-         std::any_of(partitions_.begin(), partitions_.end(), [&](const Partition& partition) {
-           return (covers(partition.one, socket.local) && covers(partition.other, socket.peer)) ||
-                  (covers(partition.one, socket.peer) && covers(partition.other, socket.local));
-         });
+  return !socket.is_local() && is_parted(socket.local, socket.peer);
+}
+
+bool Network::is_parted(const RawAddress& one, const RawAddress& other) const noexcept {
+  return std::any_of(partitions_.begin(), partitions_.end(), [&](const Partition& partition) {
+    return (covers(partition.one, one) && covers(partition.other, other)) ||
+           (covers(partition.one, other) && covers(partition.other, one));
+  });
 }
 
 bool Network::is_stopped(const Event& event) {

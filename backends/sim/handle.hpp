@@ -10,9 +10,12 @@ namespace weir::inline WEIR_ABI::detail {
 
 class SimBackend;
 
+// Which direction of its handle an operation uses.
 constexpr Direction direction_of(OpKind kind) noexcept {
-  return kind == OpKind::connect || kind == OpKind::send || kind == OpKind::send_fds ? Direction::write
-                                                                                     : Direction::read;
+  return kind == OpKind::connect || kind == OpKind::send || kind == OpKind::send_fds ||
+                 kind == OpKind::send_to
+             ? Direction::write
+             : Direction::read;
 }
 
 struct BackendHandle {

@@ -45,8 +45,8 @@ std::int64_t Network::connect(Socket& socket, const RawAddress& address, bool at
   if (const int error = ask_call_hook(NetworkCall::connect).error; error != 0) {
     return -error;
   }
-  if (socket.type != SocketType::stream) {
-    return -EOPNOTSUPP;
+  if (socket.type == SocketType::datagram) {
+    return connect_datagrams(socket, address);
   }
   switch (socket.state) {
     case SocketState::fresh:
@@ -365,7 +365,9 @@ std::int64_t Network::shutdown(Socket& socket, ShutdownHow how) {
   }
   if (how != ShutdownHow::read && !socket.write_shut) {
     socket.write_shut = true;
-    schedule(Segment::fin, socket, socket.peer_id);
+    if (socket.type == SocketType::stream) {
+      schedule(Segment::fin, socket, socket.peer_id);
+    }
   }
   if (how != ShutdownHow::write) {
     socket.read_shut = true;
@@ -390,10 +392,19 @@ void Network::arrive(const Event& event) {
     run_timer(event);
     return;
   }
+  if (event.segment == Segment::datagram) {
+    arrive_datagram(event);
+    return;
+  }
   if (can_be_stopped_ && is_stopped(event)) {
     return;
   }
   switch (event.segment) {
+    case Segment::port_unreachable:
+      if (Socket* sender = by_id(event.to); sender != nullptr) {
+        arrive_port_unreachable(*sender);
+      }
+      return;
     case Segment::syn:
       if (Socket* client = by_id(event.from); client != nullptr) {
         arrive_syn(*client);

@@ -55,6 +55,10 @@ class Network {
                     std::span<const native_socket> fds = {});
   // Without `fds`, descriptors that come with the bytes are closed.
   std::int64_t receive(Socket& socket, std::span<std::byte> into, FdBatch* fds = nullptr);
+  // In datagrams.cpp. 1 when the datagram was sent.
+  std::int64_t send_to(Socket& socket, const Datagram& datagram);
+  std::int64_t receive_from(Socket& socket, std::span<std::byte> into, RawAddress& from);
+  std::int64_t change_group(Socket& socket, const RawAddress& group, bool joins);
   std::int64_t shutdown(Socket& socket, ShutdownHow how);
   std::int64_t set_option(Socket& socket, SocketOption option, int value);
   std::int64_t get_option(Socket& socket, SocketOption option);
@@ -91,7 +95,19 @@ class Network {
 
  private:
   // From give_up on they are no segments, but timers of the network's own.
-  enum class Segment : std::uint8_t { syn, syn_ack, ack, data, fin, reset, give_up, heal, come_back };
+  enum class Segment : std::uint8_t {
+    syn,
+    syn_ack,
+    ack,
+    data,
+    fin,
+    reset,
+    datagram,
+    port_unreachable,
+    give_up,
+    heal,
+    come_back
+  };
   struct Event {
     TimePoint at;
     std::uint64_t sequence;
@@ -128,9 +144,28 @@ class Network {
   void refuse(Socket& client, int error);
   void retry_syn(Socket& client);
 
+  // Datagrams; in datagrams.cpp.
+  struct Travelling {
+    Received datagram;
+    RawAddress to;
+  };
+  static bool is_datagram_readable(const Socket& socket) noexcept;
+  bool is_datagram_writable(const Socket& socket) const noexcept;
+  std::int64_t connect_datagrams(Socket& socket, const RawAddress& address);
+  std::int64_t bind_for_sending(Socket& socket, AddressFamily family);
+  std::int64_t send_udp(Socket& socket, const Datagram& datagram);
+  std::int64_t send_to_name(Socket& socket, const Datagram& datagram);
+  Socket* named_datagram_socket(const RawAddress& address, std::int64_t& error) const noexcept;
+  void send_off(Socket& socket, Travelling travelling);
+  void arrive_datagram(const Event& event);
+  void arrive_port_unreachable(Socket& sender);
+  std::vector<Socket*> datagram_receivers(const Travelling& travelling);
+  void receive_later(Socket& receiver, Received datagram);
+
   // Faults; in faults.cpp.
   bool is_short_of_descriptors();
   bool is_parted(const Socket& socket) const noexcept;
+  bool is_parted(const RawAddress& one, const RawAddress& other) const noexcept;
   // Whether the event cannot arrive now: it is held, put off or dropped then.
   bool is_stopped(const Event& event);
   void hold(const Event& event, Socket* sender);
@@ -180,6 +215,7 @@ class Network {
   std::uint64_t last_file_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t last_sequence_ = 0;
+  std::unordered_map<std::uint64_t, Travelling> travelling_;  // by the sequence of its event
   bool can_be_stopped_ = false;  // something was parted, cut or clogged at least once
   std::vector<Partition> partitions_;
   std::uint64_t last_partition_ = 0;
@@ -190,11 +226,14 @@ class Network {
 enum class Reach : std::uint8_t { local, silent, unreachable };
 Reach reach(const RawAddress& address) noexcept;
 bool is_any(const RawAddress& address) noexcept;
+bool is_multicast(const RawAddress& address) noexcept;
 // An IPv4-mapped IPv6 address as IPv4; others unchanged.
 RawAddress unmapped(const RawAddress& address) noexcept;
 // 0, or the errno for an address whose family a socket of this family does not take; address is unmapped on
 // success.
 int take_address(const Socket& socket, RawAddress& address) noexcept;
 RawAddress loopback(AddressFamily family) noexcept;
+// Does what is sent to this address and the socket's port reach the socket?
+bool serves_address(const Socket& socket, const RawAddress& address) noexcept;
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -80,6 +80,12 @@ void Network::end(Socket& socket) {
       writer->state = SocketState::reset;
       changed(*writer);
     }
+  } else if (socket.type == SocketType::datagram) {
+    for (const std::uint64_t id : std::exchange(socket.waiting_senders, {})) {
+      if (Socket* sender = by_id(id); sender != nullptr) {
+        changed(*sender);
+      }
+    }
   } else if (socket.state == SocketState::connected) {
     // As Linux does it: unread bytes were not taken note of, so the other side must not believe that they
     // were.

@@ -29,6 +29,12 @@ bool starts_with(const RawAddress& address, std::initializer_list<int> bytes) no
 
 }  // namespace
 
+bool is_multicast(const RawAddress& address) noexcept {
+  return address.family == AddressFamily::inet
+             ? (address.ip[0] & 0xf0) == 0xe0
+             : address.family == AddressFamily::inet6 && address.ip[0] == 0xff;
+}
+
 bool is_any(const RawAddress& address) noexcept {
   return std::all_of(address.ip.begin(), address.ip.end(), [](std::uint8_t byte) { return byte == 0; });
 }
@@ -87,6 +93,20 @@ int take_address(const Socket& socket, RawAddress& address) noexcept {
   }
   address = plain;
   return 0;
+}
+
+bool serves_address(const Socket& socket, const RawAddress& address) noexcept {
+  RawAddress group;
+  group.family = address.family;
+  group.ip = address.ip;
+  if (std::find(socket.groups.begin(), socket.groups.end(), group) != socket.groups.end()) {
+    return is_any(socket.local) || socket.local.ip == address.ip;
+  }
+  const bool is_broadcast =
+      address.family == AddressFamily::inet && starts_with(address, {255, 255, 255, 255});
+  return serves(socket, address.family) && reach(address) != Reach::unreachable
+             ? is_any(socket.local) || socket.local.ip == address.ip
+             : is_broadcast && serves(socket, address.family) && is_any(socket.local);
 }
 
 struct Network::Claim {
@@ -165,7 +185,7 @@ std::int64_t Network::bind(Socket& socket, const RawAddress& address) {
   if (socket.is_bound()) {
     return -EINVAL;
   }
-  if (reach(wanted) != Reach::local) {
+  if (reach(wanted) != Reach::local && !(socket.type == SocketType::datagram && is_multicast(wanted))) {
     return -EADDRNOTAVAIL;
   }
   const std::int64_t result = bind_to(socket, wanted, wanted.port);

@@ -1,4 +1,4 @@
-// One stream socket of the simulated network, and the bytes on their way to it. Plain state; network.cpp
+// One socket of the simulated network, and the bytes on their way to it. Plain state; network.cpp
 // moves it.
 #pragma once
 
@@ -99,6 +99,12 @@ class Inbound {
   std::deque<Message> passed_;
 };
 
+// A datagram that has arrived.
+struct Received {
+  std::vector<std::byte> data;
+  RawAddress from;  // of family unspecified when the sender has no name
+};
+
 enum class SocketState : std::uint8_t {
   fresh,  // neither connected nor listening; also after a refused connect
   listening,
@@ -125,7 +131,7 @@ struct Socket {
   // IPv4 addresses stand here as such, also on an IPv6 socket that serves both.
   RawAddress local;
   RawAddress peer;
-  std::array<int, 10> options{};  // by SocketOption
+  std::array<int, socket_option_count> options{};  // by SocketOption
 
   std::uint64_t peer_id = 0;      // 0: none, or none yet
   std::uint64_t listener_id = 0;  // of a half-open socket
@@ -140,6 +146,14 @@ struct Socket {
   std::size_t backlog = 0;
   std::vector<std::uint64_t> half_open;    // ids of handshakes that will end in the queue
   std::deque<std::uint64_t> accept_queue;  // ids
+
+  // Of a datagram socket, whose state is fresh or connected.
+  std::deque<Received> datagrams;
+  std::size_t datagram_cost = 0;               // what these take of the receive buffer
+  std::size_t sending_cost = 0;                // what is under way takes of the send buffer
+  TimePoint datagrams_until{};                 // when the last of what it sent arrives; later ones come later
+  std::vector<std::uint64_t> waiting_senders;  // ids of Unix sockets for which it had no room
+  std::vector<RawAddress> groups;              // without ports
 
   std::vector<BackendHandle*> handles;  // to be told when this changes
 

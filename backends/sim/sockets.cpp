@@ -127,6 +127,18 @@ std::int64_t SimBackend::Sockets::socket_file(const RawAddress& address, FileIde
   return with_world([&](Network& network) { return network.socket_file(address, out); });
 }
 
+std::int64_t SimBackend::Sockets::join_group(native_socket native, const RawAddress& group,
+                                             std::uint32_t) noexcept {
+  return with_socket(
+      native, [&](Network& network, Socket& socket) { return network.change_group(socket, group, true); });
+}
+
+std::int64_t SimBackend::Sockets::leave_group(native_socket native, const RawAddress& group,
+                                              std::uint32_t) noexcept {
+  return with_socket(
+      native, [&](Network& network, Socket& socket) { return network.change_group(socket, group, false); });
+}
+
 std::int64_t SimBackend::Sockets::remove_file(const RawAddress& address) noexcept {
   return with_world([&](Network& network) { return network.remove_file(address); });
 }

@@ -13,12 +13,14 @@ namespace weir::inline WEIR_ABI::detail {
 namespace {
 
 constexpr const char* kind_names[] = {
-    "open",   "close",   "bind",     "listen",     "connect",   "accept", "send",   "receive", "shutdown",
-    "syn",    "syn_ack", "ack",      "data",       "fin",       "reset",  "refuse", "ready",   "late",
-    "cancel", "draw",    "advance",  "wait",       "partition", "heal",   "clog",   "vanish",  "come_back",
-    "hold",   "give_up", "shortage", "clock_jump", "rare_path", "pass",
+    "open",       "close",     "bind",      "listen",        "connect",   "accept",
+    "send",       "receive",   "shutdown",  "syn",           "syn_ack",   "ack",
+    "data",       "fin",       "reset",     "refuse",        "ready",     "late",
+    "cancel",     "draw",      "advance",   "wait",          "partition", "heal",
+    "clog",       "vanish",    "come_back", "hold",          "give_up",   "shortage",
+    "clock_jump", "rare_path", "pass",      "send_datagram", "datagram",  "lose_datagram",
 };
-static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::pass) + 1);
+static_assert(std::size(kind_names) == static_cast<std::size_t>(TraceKind::lose_datagram) + 1);
 
 }  // namespace
 

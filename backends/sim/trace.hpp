@@ -46,6 +46,9 @@ enum class TraceKind : std::uint8_t {
   clock_jump,  // faults
   rare_path,   // of weir's own code
   pass,        // a socket sent as a descriptor, and received
+  send_datagram,
+  datagram,
+  lose_datagram,  // datagrams
 };
 
 class Trace {

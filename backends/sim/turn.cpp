@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::size_t least_accepted = 4;
 constexpr std::size_t most_accepted = 64;
+constexpr std::size_t most_datagrams = 64;
+// In a row, of which the other side knows nothing: then it would go on for ever.
+constexpr int most_failures = 64;
+constexpr std::size_t largest_datagram = 256 * 1024;
 
 }  // namespace
 
@@ -211,6 +215,8 @@ void SimBackend::run_operation(BackendHandle& handle, Direction direction) noexc
     run_read(handle, static_cast<ReadStream&>(op));
   } else if (op.kind == OpKind::accept_stream) {
     run_accept(handle, static_cast<AcceptStream&>(op));
+  } else if (op.kind == OpKind::datagram_stream) {
+    run_datagrams(handle, static_cast<DatagramStream&>(op));
   } else if (const std::int64_t result = attempt(op); result != -EAGAIN) {
     end_operation(handle, op, result);
   }
@@ -280,6 +286,38 @@ void SimBackend::run_accept(BackendHandle& handle, AcceptStream& stream) noexcep
       return;
     }
     stream.on_accept(stream, static_cast<native_socket>(result), peer);
+    if (handle.generation != generation || handle.side(Direction::read).op != &stream) {
+      return;
+    }
+  }
+  mark(handle);
+}
+
+void SimBackend::run_datagrams(BackendHandle& handle, DatagramStream& stream) noexcept {
+  const std::uint64_t generation = handle.generation;
+  const std::size_t most = 1 + world_->schedule_chance.draw(most_datagrams);
+  for (std::size_t received = 0; received != most; ++received) {
+    Socket* const socket = socket_of(handle);
+    RawAddress from;
+    buffer_.resize(std::max(buffer_.size(), largest_datagram));
+    const std::int64_t result = socket != nullptr ? network().receive_from(*socket, buffer_, from) : -EBADF;
+    if (result == -EAGAIN) {
+      return;
+    }
+    if (result < 0) {
+      const bool concerns_peer = result == -ECONNREFUSED;
+      if (result == -EBADF || (!concerns_peer && ++stream.failures == most_failures)) {
+        end_operation(handle, stream, result);
+      } else {
+        mark(handle);
+        stream.on_error(stream, result);
+      }
+      return;
+    }
+    stream.failures = 0;
+    const std::span<std::byte> data = std::span(buffer_).first(static_cast<std::size_t>(result));
+    stream.on_datagram(stream, data, from);
+    std::fill(data.begin(), data.end(), std::byte{0xdd});  // whoever kept a span of it shall notice
     if (handle.generation != generation || handle.side(Direction::read).op != &stream) {
       return;
     }

@@ -549,15 +549,22 @@ TEST_CASE("the refusing backend refuses") {
   Waited<RecvOp> receiving;
   Waited<SendOp> sending;
   AcceptStream listening;
+  Waited<RecvFromOp> receiving_from;
+  Waited<SendToOp> sending_to;
+  DatagramStream datagrams;
   CHECK(backend.attach(3, nullptr) == nullptr);
+  CHECK(backend.start(receiving_from) == Started::done);
+  CHECK(backend.start(sending_to) == Started::done);
+  CHECK(backend.start(datagrams) == Started::done);
   CHECK(backend.start(reading) == Started::done);
   CHECK(backend.start(connecting) == Started::done);
   CHECK(backend.start(accepting) == Started::done);
   CHECK(backend.start(receiving) == Started::done);
   CHECK(backend.start(sending) == Started::done);
   CHECK(backend.start(listening) == Started::done);
-  for (const Op* op : std::initializer_list<const Op*>{&reading, &connecting, &accepting, &receiving,
-                                                       &sending, &listening}) {
+  for (const Op* op :
+       std::initializer_list<const Op*>{&reading, &connecting, &accepting, &receiving, &sending, &listening,
+                                        &receiving_from, &sending_to, &datagrams}) {
     CHECK(op->result == -ENOTSUP);
     CHECK(op->state == OpState::idle);
   }

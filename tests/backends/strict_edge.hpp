@@ -3,8 +3,7 @@
 // itself looks again in every turn, and could not show bookkeeping that loses an edge.
 #pragma once
 
-#include "backends/sim/network.hpp"
-#include "backends/sim/world.hpp"
+#include "tests/backends/strict_datagrams.hpp"
 #include "tests/backends/whole_layer.hpp"
 
 #include <algorithm>
@@ -19,8 +18,6 @@ namespace strict {
 using namespace weir::detail;
 using weir::native_socket;
 using weir::PeerCredentials;
-
-inline World& world() { return *World::current(); }
 
 // What the poller knows of one descriptor. The network tells a handle, which here is only a name for this.
 struct Registration {
@@ -40,7 +37,8 @@ inline Readiness state_of(const Socket& socket) {
   Readiness state = 0;
   state |= network.is_readable(socket) ? is_readable : Readiness{0};
   state |= network.is_writable(socket) ? is_writable : Readiness{0};
-  const bool hung_up = socket.state == SocketState::reset || socket.state == SocketState::fresh;
+  const bool hung_up = socket.type == weir::SocketType::stream &&
+                       (socket.state == SocketState::reset || socket.state == SocketState::fresh);
   state |= socket.ended || socket.read_shut || socket.error != 0 || hung_up ? is_ended : Readiness{0};
   return state;
 }
@@ -61,6 +59,35 @@ inline void note(Registration& registration) {
 }
 
 struct Sockets {
+  using DatagramBatch = strict::DatagramBatch;
+  static std::int64_t join_group(native_socket native, const RawAddress& group, std::uint32_t) noexcept {
+    return with(native,
+                [&](Network& network, auto& socket) { return network.change_group(socket, group, true); });
+  }
+  static std::int64_t leave_group(native_socket native, const RawAddress& group, std::uint32_t) noexcept {
+    return with(native,
+                [&](Network& network, auto& socket) { return network.change_group(socket, group, false); });
+  }
+  static std::int64_t receive_from(native_socket native, std::span<std::byte> into,
+                                   RawAddress& from) noexcept {
+    return with(native,
+                [&](Network& network, auto& socket) { return network.receive_from(socket, into, from); });
+  }
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept {
+    return with(native, [&](Network& network, auto& socket) {
+      std::int64_t sent = 0;
+      std::int64_t result = 1;
+      for (std::size_t i = 0; result > 0 && i != datagrams.size(); ++i) {
+        result = network.send_to(socket, datagrams[i]);
+        sent += result > 0 ? 1 : 0;
+      }
+      if (const auto found = registrations.find(native); found != registrations.end()) {
+        found->second->was_writable = result != -EAGAIN;
+      }
+      return sent != 0 ? sent : result;
+    });
+  }
+  static bool concerns_peer(std::int64_t error) noexcept { return error == -ECONNREFUSED; }
   template <class Call>
   static std::int64_t with(native_socket native, Call call) noexcept {
     weir::detail::Socket* socket = world().network.find(native);

@@ -1,6 +1,7 @@
 // How many system calls an echo server makes: those of a hand-written loop. Counted at the two places that
 // make them.
 #include "backends/epoll/poller.hpp"
+#include "backends/readiness/readiness_datagrams.hpp"
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backends/posix/files.hpp"
+#include "backends/readiness/readiness_datagrams.hpp"
 #include "backends/readiness/readiness_handles.hpp"
 #include "backends/readiness/readiness_ops.hpp"
 #include "backends/readiness/readiness_turn.hpp"

@@ -73,6 +73,13 @@ WRAP(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message,
 WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), of_recv, true)
 WRAP(ssize_t, read, (int fd, void* memory, size_t size), (fd, memory, size), of_read, true)
 WRAP(ssize_t, writev, (int fd, const iovec* pieces, int count), (fd, pieces, count), of_write, true)
+WRAP(int, recvmmsg, (int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout),
+     (fd, messages, count, flags, timeout), of_recv, true)
+WRAP(ssize_t, recvfrom,
+     (int fd, void* memory, size_t size, int flags, sockaddr* address, socklen_t* address_size),
+     (fd, memory, size, flags, address, address_size), of_recv, true)
+WRAP(int, sendmmsg, (int fd, mmsghdr* messages, unsigned count, int flags), (fd, messages, count, flags),
+     of_send, true)
 WRAP(int, shutdown, (int fd, int how), (fd, how), of_shutdown, false)
 WRAP(int, setsockopt, (int fd, int level, int name, const void* value, socklen_t size),
      (fd, level, name, value, size), of_option, false)

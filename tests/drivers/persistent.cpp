@@ -51,6 +51,34 @@ Coro<std::string> recv(Stage& stage) {
   co_return {};
 }
 
+Coro<void> send_datagrams(Stage& stage, Address to) {
+  const Guard guard(stage.guards);
+  Socket socket = Socket::open(AddressFamily::inet, SocketType::datagram);
+  for (std::size_t at = 0; at < travelling_text.size(); at += 5) {
+    co_await stage.loop.sock_sendto(socket, travelling_text.substr(at, 5), to);
+    co_await sleep(5us);
+  }
+  co_await stage.loop.sock_sendto(socket, std::string_view(), to);
+}
+
+Coro<std::string> recv_from(Stage& stage) {
+  const Guard guard(stage.guards);
+  Socket near = Socket::open(AddressFamily::inet, SocketType::datagram);
+  near.bind(Address::loopback(AddressFamily::inet, 0));
+  Task<void> sending = stage.loop.create_task(send_datagrams(stage, near.local_address()));
+  for (;;) {
+    try {
+      const auto received = co_await stage.loop.sock_recvfrom(near, 64);
+      if (received.first.empty()) {
+        break;
+      }
+      stage.note += received.first.view();
+    } catch (const CancelledError&) {
+    }
+  }
+  co_return {};
+}
+
 Coro<std::string> recv_into(Stage& stage) {
   const Guard guard(stage.guards);
   auto [near, far] = Socket::pair();
@@ -328,6 +356,7 @@ constexpr Scenario all[] = {
     {"sock_recv", &recv, travelling_text, false},
     {"sock_recv_into", &recv_into, travelling_text, false},
     {"recv_fds", &recv_fds, "0123456789abcdefghijklmn, 5", false},
+    {"sock_recvfrom", &recv_from, travelling_text, false},
     {"StreamReader", &stream_read, travelling_text, false},
     {"sock_sendall", &sendall, "a beginning", false},
     {"sock_accept", &accept, "sum 6", false},

@@ -499,6 +499,8 @@ constexpr Scenario all[] = {
     {"echo through buffered protocols", &echo_buffered, travelling_text, true},
     {"echo through sock_*", &echo_sock, travelling_text, true},
     {"echo through streams", &echo_streams, travelling_text, true},
+    {"echo through datagram endpoints", &echo_datagrams, travelling_text, true},
+    {"echo through sock_recvfrom", &echo_sock_datagrams, travelling_text, true},
     {"relay", &relay, travelling_text, true},
     {"descriptors", &descriptors, travelling_text, true},
     {"pipe", &pipe, travelling_text, true},

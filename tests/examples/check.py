@@ -25,6 +25,8 @@ EXPECTED = {
     'sim_test': '100 seeds, 100 seconds of virtual time\n',
 }
 CLIENT = ["Data sent: 'Hello World!'", "Data received: 'Hello World!'", 'The server closed the connection']
+UDP_CLIENT = ["Send: 'Hello World!'", "Received: 'Hello World!'", 'Close the socket', 'Connection closed']
+UDP_SERVER = ["Received 'Hello World!' from 127.0.0.1", "Send 'Hello World!' to 127.0.0.1"]
 SERVER = ['Connection from 127.0.0.1', "Data received: 'Hello World!'", "Send: 'Hello World!'", 'Close the client socket']
 
 
@@ -42,18 +44,20 @@ def check_output(example, program):
     compare(example, (done.returncode, done.stdout, done.stderr), (0, EXPECTED[example], ''))
 
 
-def check_echo(server_program, client_program):
+def check_echo(server_program, client_program, first=(), server_lines=SERVER, client_lines=CLIENT):
     """Server and client as two processes."""
     server = subprocess.Popen([server_program, '0'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True,
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
+        for line in first:
+            compare('the first lines', server.stdout.readline(), line + '\n')
         serving = re.fullmatch(r'Serving on 127\.0\.0\.1:(\d+)\n', server.stdout.readline())
         client = run(client_program, serving.group(1))
-        compare('echo_client', (client.returncode, client.stdout.splitlines(), client.stderr), (0, CLIENT, ''))
+        compare('echo_client', (client.returncode, client.stdout.splitlines(), client.stderr), (0, client_lines, ''))
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=LIMIT)
-        compare('echo_server', (server.returncode, out.splitlines(), err), (130, SERVER, ''))
+        compare('echo_server', (server.returncode, out.splitlines(), err), (130, server_lines, ''))
     finally:
         server.kill()
         server.wait()
@@ -69,6 +73,17 @@ def check_echo_together(program):
     for one in (SERVER, CLIENT):
         positions = [lines.index(line) for line in one if not line.startswith('Data received')]
         compare('the order of lines', positions, sorted(positions))
+
+
+def check_udp_echo(server_program, client_program):
+    check_echo(server_program, client_program, ['Starting UDP server'], UDP_SERVER, UDP_CLIENT)
+
+
+def check_udp_echo_together(program):
+    done = run(program)
+    compare('udp_echo_together', (done.returncode, done.stderr, done.stdout.splitlines()),
+            (0, '', ['Starting UDP server', 'Serving on 127.0.0.1:9999', UDP_CLIENT[0], *UDP_SERVER, *UDP_CLIENT[1:],
+                     'The server is closed']))
 
 
 def check_pages(*arguments):
@@ -102,6 +117,7 @@ def check_sweep(example, sweep, program):
 
 if __name__ == '__main__':
     example, arguments = sys.argv[1], sys.argv[2:]
-    {'echo': check_echo, 'echo_together': check_echo_together, 'pages': check_pages}.get(
+    {'echo': check_echo, 'echo_together': check_echo_together, 'udp_echo': check_udp_echo,
+     'udp_echo_together': check_udp_echo_together, 'pages': check_pages}.get(
         example, lambda *parts: (check_output if example in EXPECTED else check_sweep)(example, *parts))(*arguments)
     print(f'weir-tests: examples/{example} {os.environ.get("WEIR_BACKEND", "-")} passed=1 failed=0 skipped=0')

@@ -29,6 +29,17 @@ TEST_CASE("a host may be a name") {
   CHECK_THROWS_AS(parse_endpoint("tcp://" + label + "a:80", PortZero::refused), std::invalid_argument);
 }
 
+TEST_CASE("datagrams are for those who ask for them") {
+  using program::Udp;
+  const Endpoint udp = parse_endpoint("udp://127.0.0.1:8888", PortZero::refused, Udp::allowed);
+  CHECK(udp.is_udp);
+  CHECK(udp != parse_endpoint("tcp://127.0.0.1:8888", PortZero::refused));
+  CHECK(to_text(udp) == "udp://127.0.0.1:8888");
+  CHECK(to_text(parse_endpoint("udp://[::1]:1", PortZero::refused, Udp::allowed)) == "udp://[::1]:1");
+  CHECK_THROWS_WITH_AS(parse_endpoint("udp://127.0.0.1", PortZero::allowed, Udp::allowed),
+                       "the port is missing; write udp://HOST:PORT", std::invalid_argument);
+}
+
 TEST_CASE("port 0 is for servers") {
   CHECK(parse_endpoint("tcp://127.0.0.1:0", PortZero::allowed) == Endpoint{"127.0.0.1", 0});
   CHECK_THROWS_WITH_AS(parse_endpoint("tcp://127.0.0.1:0", PortZero::refused),
@@ -59,7 +70,8 @@ TEST_CASE("what is not an address is refused with what is wrong about it") {
       {"://127.0.0.1:80", "the scheme ''"},
       {"TCP://127.0.0.1:80", "the scheme 'TCP'"},
       {" tcp://127.0.0.1:80", "the scheme ' tcp'"},
-      {"udp://127.0.0.1:80", "the scheme 'udp'"},
+      {"udp://127.0.0.1:80", "udp has not"},
+      {"udpx://127.0.0.1:80", "the scheme 'udpx'"},
       {"unix://", "the path is missing"},
       {"unix://@", "the path is missing"},
       {"unix:/run/weir", "begin with tcp:// or unix://"},

@@ -26,8 +26,8 @@ constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:88
 constexpr const char* server_footer =
     "Addresses are numeric: tcp://127.0.0.1:8888 or tcp://[::1]:8888; tcp://0.0.0.0:8888 and\n"
     "tcp://[::]:8888 are all interfaces. Port 0 takes a free one. unix://PATH is a Unix socket,\n"
-    "unix://@NAME one of Linux's abstract names. Each bound address is printed as one line on\n"
-    "stdout.\n"
+    "unix://@NAME one of Linux's abstract names; echo and discard also serve udp://127.0.0.1:8888.\n"
+    "Each bound address is printed as one line on stdout.\n"
     "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
     "cannot be had; 2: the command line is wrong.";
 
@@ -73,18 +73,19 @@ void add_serving_options(CLI::App& verb, Texts& texts, Serving& serving) {
   verb.footer(server_footer);
 }
 
+// Of the verbs that know what to do with datagrams.
 void add_listen(CLI::App& verb, Texts& texts) {
   verb.add_option("LISTEN", texts.listen, listen_help)
       ->required()
       ->type_name("ADDRESS")
-      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
+      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed, Udp::allowed); }));
 }
 
-CLI::Option* add_target(CLI::App& verb, Texts& texts, const std::string& help) {
+CLI::Option* add_target(CLI::App& verb, Texts& texts, const std::string& help, Udp udp = Udp::refused) {
   return verb.add_option("TARGET", texts.target, help)
       ->required()
       ->type_name("ADDRESS")
-      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::refused); }));
+      ->check(check([udp](const std::string& text) { parse_endpoint(text, PortZero::refused, udp); }));
 }
 
 void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
@@ -145,7 +146,10 @@ void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
 
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
-  add_target(ping, texts, "The server, such as tcp://127.0.0.1:8888, tcp://[::1]:8888 or unix:///run/echo");
+  add_target(ping, texts,
+             "The server, such as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, tcp://[::1]:8888 or\n"
+             "unix:///run/echo",
+             Udp::allowed);
   ping.add_option("--count", line.ping.count, "How many round trips, in all")
       ->type_name("N")
       ->capture_default_str()
@@ -173,13 +177,13 @@ void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
 
 void take_texts(const Texts& texts, CommandLine& line) {
   for (const std::string& text : texts.listen) {
-    line.serving.listen.push_back(parse_endpoint(text, PortZero::allowed));
+    line.serving.listen.push_back(parse_endpoint(text, PortZero::allowed, Udp::allowed));
   }
   if (!texts.listen_one.empty()) {
     line.serving.listen.push_back(parse_endpoint(texts.listen_one, PortZero::allowed));
   }
   if (!texts.target.empty()) {
-    line.relay_target = line.ping.target = parse_endpoint(texts.target, PortZero::refused);
+    line.relay_target = line.ping.target = parse_endpoint(texts.target, PortZero::refused, Udp::allowed);
   }
   if (!texts.busy_poll.empty()) {
     line.serving.busy_poll = parse_duration(texts.busy_poll);
@@ -193,6 +197,15 @@ void take_texts(const Texts& texts, CommandLine& line) {
              : texts.api == "streams"  ? EchoApi::streams
              : texts.api == "buffered" ? EchoApi::buffered
                                        : EchoApi::protocol;
+  const bool has_udp = std::any_of(line.serving.listen.begin(), line.serving.listen.end(),
+                                   [](const Endpoint& endpoint) { return endpoint.is_udp; });
+  if (has_udp && (line.serving.once || line.api != EchoApi::protocol)) {
+    throw CLI::ValidationError("LISTEN", "udp:// has no connections: neither --once nor another --api");
+  }
+  constexpr std::size_t most_of_datagram = 65507;
+  if (line.ping.target.is_udp && line.ping.size > most_of_datagram) {
+    throw CLI::ValidationError("--size", "a datagram has at most 65507 bytes");
+  }
 }
 
 // `unknown_verb`: what stands where a verb should, or nothing.
@@ -227,6 +240,7 @@ ParsedLine parse_command_line(int argc, const char* const* argv) {
   describe_others(app, texts, line);
   try {
     app.parse(argc, argv);
+    take_texts(texts, line);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       return {std::nullopt, app.exit(error)};
@@ -234,7 +248,6 @@ ParsedLine parse_command_line(int argc, const char* const* argv) {
     const bool has_verb = !app.get_subcommands().empty();
     return {std::nullopt, complain(app, error, has_verb || argc < 2 ? "" : argv[1])};
   }
-  take_texts(texts, line);
   const std::string& chosen = app.get_subcommands().front()->get_name();
   const auto found = std::find(verb_names.begin(), verb_names.end(), chosen);
   line.verb = static_cast<Verb>(found - verb_names.begin());

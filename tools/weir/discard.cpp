@@ -11,11 +11,14 @@ namespace {
 // The base class does all there is to do: it drops what arrives and closes at the end of the stream.
 class DiscardProtocol final : public weir::Protocol {};
 
+class DiscardDatagrams final : public weir::DatagramProtocol {};
+
 }  // namespace
 
 weir::Coro<int> discard(const Serving& serving) {
   const ProtocolFactory factory = [] { return weir::make_ref<DiscardProtocol>(); };
-  co_await serve_protocols(weir::get_running_loop(), serving, factory);
+  const DatagramFactory datagrams = [] { return weir::make_ref<DiscardDatagrams>(); };
+  co_await serve_protocols(weir::get_running_loop(), serving, factory, {}, datagrams);
   co_return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "tools/weir/verbs.hpp"
 
 #include <weir/bytes.hpp>
+#include <weir/net/datagram.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/stream_reader.hpp>
 #include <weir/net/stream_writer.hpp>
@@ -56,6 +57,26 @@ class BufferedEchoProtocol final : public Echoing<weir::BufferedProtocol> {
   weir::Bytes buffer_;
 };
 
+// When more comes than the system sends, the rest is dropped: senders of datagrams expect no less.
+class EchoDatagrams final : public weir::DatagramProtocol {
+ public:
+  void connection_made(weir::Ref<weir::DatagramTransport> transport) override {
+    transport_ = std::move(transport);
+  }
+  void datagram_received(std::span<const std::byte> data, const weir::Address& from) override {
+    if (!is_full_ && from.family() != weir::AddressFamily::unspecified) {
+      transport_->sendto(data, from);
+    }
+  }
+  void pause_writing() override { is_full_ = true; }
+  void resume_writing() override { is_full_ = false; }
+  void connection_lost(std::exception_ptr) override { transport_.reset(); }
+
+ private:
+  weir::Ref<weir::DatagramTransport> transport_;
+  bool is_full_ = false;
+};
+
 // What arrived is handed on with its memory.
 weir::Coro<void> echo_stream(weir::Ref<weir::StreamReader> reader, weir::Ref<weir::StreamWriter> writer) {
   constexpr std::ptrdiff_t most = 64 * 1024;
@@ -81,7 +102,8 @@ weir::Coro<int> echo(const Serving& serving, EchoApi api) {
   switch (api) {
     case EchoApi::protocol: {
       const ProtocolFactory factory = [] { return weir::make_ref<EchoProtocol>(); };
-      co_await serve_protocols(loop, serving, factory);
+      const DatagramFactory datagrams = [] { return weir::make_ref<EchoDatagrams>(); };
+      co_await serve_protocols(loop, serving, factory, {}, datagrams);
       break;
     }
     case EchoApi::buffered: {

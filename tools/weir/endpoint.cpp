@@ -17,9 +17,9 @@ constexpr std::size_t longest_path = 107;  // that weir::Address::unix_path take
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument(why); }
 
-std::uint16_t parse_port(std::string_view text, PortZero port_zero) {
+std::uint16_t parse_port(const std::string& scheme, std::string_view text, PortZero port_zero) {
   if (text.empty()) {
-    refuse("the port is missing; write tcp://HOST:PORT");
+    refuse("the port is missing; write " + scheme + "://HOST:PORT");
   }
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -80,19 +80,22 @@ Endpoint parse_unix(std::string_view path) {
   return {.path = std::move(name)};
 }
 
-Endpoint parse_tcp(std::string_view rest, PortZero port_zero) {
+// `scheme` is "tcp" or "udp", which are written alike.
+Endpoint parse_ip(const std::string& scheme, std::string_view rest, PortZero port_zero) {
+  const std::string bracket_hint = "; write " + scheme + "://[::1]:PORT";
   const bool bracketed = rest.starts_with('[');
   const std::size_t host_end = bracketed ? rest.find(']') : rest.rfind(':');
   if (bracketed && host_end == std::string_view::npos) {
-    refuse("the bracket '[' is not closed; write tcp://[::1]:PORT");
+    refuse("the bracket '[' is not closed" + bracket_hint);
   }
   const std::string_view host =
       bracketed ? rest.substr(1, host_end - 1) : rest.substr(0, host_end);  // npos: all of it
   if (host.empty()) {
-    refuse("the host is missing; write tcp://127.0.0.1:PORT, or tcp://0.0.0.0:PORT for all interfaces");
+    refuse("the host is missing; write " + scheme + "://127.0.0.1:PORT, or " + scheme +
+           "://0.0.0.0:PORT for all interfaces");
   }
   if (!bracketed && host.find(':') != std::string_view::npos) {
-    refuse("an IPv6 address stands in brackets; write tcp://[::1]:PORT");
+    refuse("an IPv6 address stands in brackets" + bracket_hint);
   }
   const bool is_ipv6 = host.find(':') != std::string_view::npos;
   if (bracketed != is_ipv6 || !(weir::Address::parse(host, 0) || (!bracketed && is_name(host)))) {
@@ -103,15 +106,15 @@ Endpoint parse_tcp(std::string_view rest, PortZero port_zero) {
   std::string_view after =
       host_end == std::string_view::npos ? "" : rest.substr(host_end + (bracketed ? 1 : 0));
   if (!after.empty() && !after.starts_with(':')) {
-    refuse("'" + std::string(after) + "' after the bracket; write tcp://[::1]:PORT");
+    refuse("'" + std::string(after) + "' after the bracket" + bracket_hint);
   }
   after.remove_prefix(after.empty() ? 0 : 1);
-  return {.host = std::string(host), .port = parse_port(after, port_zero)};
+  return {.host = std::string(host), .port = parse_port(scheme, after, port_zero), .is_udp = scheme == "udp"};
 }
 
 }  // namespace
 
-Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
+Endpoint parse_endpoint(std::string_view text, PortZero port_zero, Udp udp) {
   constexpr std::string_view separator = "://";
   const std::size_t scheme_end = text.find(separator);
   if (scheme_end == std::string_view::npos) {
@@ -122,15 +125,18 @@ Endpoint parse_endpoint(std::string_view text, PortZero port_zero) {
   if (scheme == "unix") {
     return parse_unix(rest);
   }
-  if (scheme != "tcp") {
-    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp or unix");
+  if (scheme == "udp" && udp == Udp::refused) {
+    refuse("this needs connections, which udp has not; the scheme must be tcp or unix");
   }
-  return parse_tcp(rest, port_zero);
+  if (scheme != "tcp" && scheme != "udp") {
+    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp, udp or unix");
+  }
+  return parse_ip(std::string(scheme), rest, port_zero);
 }
 
-std::string to_text(const weir::Address& address) {
+std::string to_text(const weir::Address& address, bool is_udp) {
   if (address.family() != weir::AddressFamily::unix_domain) {
-    return "tcp://" + address.to_string();
+    return (is_udp ? "udp://" : "tcp://") + address.to_string();
   }
   std::string path = address.path();
   std::replace(path.begin(), path.end(), '\0', '@');
@@ -142,9 +148,9 @@ std::string to_text(const Endpoint& endpoint) {
     return to_text(weir::Address::unix_path(endpoint.path));
   }
   if (const std::optional<weir::Address> address = weir::Address::parse(endpoint.host, endpoint.port)) {
-    return to_text(*address);
+    return to_text(*address, endpoint.is_udp);
   }
-  return "tcp://" + endpoint.host + ':' + std::to_string(endpoint.port);
+  return (endpoint.is_udp ? "udp://" : "tcp://") + endpoint.host + ':' + std::to_string(endpoint.port);
 }
 
 }  // namespace program

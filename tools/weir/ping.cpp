@@ -8,6 +8,7 @@
 
 #include <weir/bytes.hpp>
 #include <weir/exceptions.hpp>
+#include <weir/net/datagram.hpp>
 #include <weir/net/protocol.hpp>
 #include <weir/net/transport.hpp>
 #include <weir/policy.hpp>
@@ -28,8 +29,6 @@ namespace program {
 namespace {
 
 using weir::Ref;
-
-class Pinger;
 
 // One run: what is left to do, what was measured, and who takes part.
 class Pinging {
@@ -59,34 +58,89 @@ class Pinging {
   weir::TimerHandle silence_;
 };
 
-// One connection.
-class Pinger final : public weir::Protocol {
+// One connection, or one socket of datagrams: what both have in common.
+class Pinger {
  public:
   Pinger(std::shared_ptr<Pinging> pinging, std::size_t number)
       : pinging_(std::move(pinging)), number_(number) {}
+  virtual ~Pinger() = default;
 
-  void connection_made(Ref<weir::Transport> transport) override { transport_ = std::move(transport); }
-  void data_received(std::span<const std::byte> data) override;
-  void connection_lost(std::exception_ptr error) override;
   void next();
-  void close() {
-    if (transport_ != nullptr) {
-      std::exchange(transport_, nullptr)->abort();
-    }
-  }
+  virtual void close() = 0;
 
- private:
+ protected:
+  void received(std::span<const std::byte> data);
+  // It is lost, unless this side has closed it.
+  void lost(std::exception_ptr error) {
+    pinging_->fail(number_, error ? error_text(error) : "the other side closed it");
+  }
   void fail(const std::string& why) {
     close();
     pinging_->fail(number_, why);
   }
 
+ private:
+  virtual void send(std::span<const std::byte> data) = 0;
+
   std::shared_ptr<Pinging> pinging_;
   std::size_t number_;
-  Ref<weir::Transport> transport_;       // until this side has closed it
   std::span<const std::byte> expected_;  // what is still to arrive of the round trip under way
   std::size_t round_trip_ = 0;
   weir::TimePoint sent_at_;
+};
+
+// With its transport, until this side has closed it.
+template <class Base, class T>
+class PingerOn : public Base, public Pinger {
+ public:
+  using Pinger::Pinger;
+  void connection_made(Ref<T> transport) override { transport_ = std::move(transport); }
+  void connection_lost(std::exception_ptr error) override {
+    if (std::exchange(transport_, nullptr) != nullptr) {
+      lost(std::move(error));
+    }
+  }
+  void close() override {
+    if (transport_ != nullptr) {
+      std::exchange(transport_, nullptr)->abort();
+    }
+  }
+
+ protected:
+  Ref<T> transport_;
+};
+
+class StreamPinger final : public PingerOn<weir::Protocol, weir::Transport> {
+ public:
+  using PingerOn::PingerOn;
+  void data_received(std::span<const std::byte> data) override { received(data); }
+
+ private:
+  void send(std::span<const std::byte> data) override { transport_->write(data); }
+};
+
+class DatagramPinger final : public PingerOn<weir::DatagramProtocol, weir::DatagramTransport> {
+ public:
+  using PingerOn::PingerOn;
+  void datagram_received(std::span<const std::byte> data, const weir::Address&) override { received(data); }
+  void error_received(const std::system_error& error) override {
+    fail(error_text(std::make_exception_ptr(error)));
+  }
+
+ private:
+  void send(std::span<const std::byte> data) override { transport_->sendto(data); }
+};
+
+// A pinger, and what keeps it alive.
+class Held {
+ public:
+  template <class P>
+  explicit Held(Ref<P> pinger) : pinger_(pinger.get()), keep_(std::move(pinger)) {}
+  Pinger* operator->() const noexcept { return pinger_; }
+
+ private:
+  Pinger* pinger_;
+  Ref<weir::BaseProtocol> keep_;
 };
 
 Pinging::Pinging(weir::EventLoop& event_loop, const PingPlan& ping_plan)
@@ -144,10 +198,10 @@ void Pinger::next() {
   round_trip_ = pinging_->begun;
   expected_ = *message;
   sent_at_ = pinging_->loop.time();
-  transport_->write(expected_);
+  send(expected_);
 }
 
-void Pinger::data_received(std::span<const std::byte> data) {
+void Pinger::received(std::span<const std::byte> data) {
   pinging_->bytes_received += data.size();
   const std::size_t usable = std::min(data.size(), expected_.size());
   const auto [wrong, wanted] =
@@ -170,26 +224,28 @@ void Pinger::data_received(std::span<const std::byte> data) {
   }
 }
 
-void Pinger::connection_lost(std::exception_ptr error) {
-  if (std::exchange(transport_, nullptr) != nullptr) {
-    pinging_->fail(number_, error ? error_text(error) : "the other side closed it");
-  }
-}
-
-weir::Coro<Ref<Pinger>> connect_pinger(std::shared_ptr<Pinging> pinging, std::size_t number) {
-  const auto factory = [&pinging, number] { return weir::make_ref<Pinger>(pinging, number); };
+weir::Coro<Held> connect_pinger(std::shared_ptr<Pinging> pinging, std::size_t number) {
   const Endpoint target = pinging->plan.target;
-  co_return co_await connect(pinging->loop, factory, target, pinging->plan.timeout);
+  if (target.is_udp) {
+    const auto factory = [&pinging, number] { return weir::make_ref<DatagramPinger>(pinging, number); };
+    const std::vector<weir::Address> addresses = co_await addresses_of(pinging->loop, target);
+    const weir::DatagramEndpointOptions options{.remote_addr = addresses.at(0)};
+    auto endpoint = co_await pinging->loop.create_datagram_endpoint(factory, options);
+    co_return Held(std::move(endpoint.second));
+  }
+  const auto factory = [&pinging, number] { return weir::make_ref<StreamPinger>(pinging, number); };
+  Ref<StreamPinger> pinger = co_await connect(pinging->loop, factory, target, pinging->plan.timeout);
+  co_return Held(std::move(pinger));
 }
 
 // Connects all of them before the first round trip, so that connecting disturbs no measurement.
-weir::Coro<void> connect_all(std::shared_ptr<Pinging> pinging, std::vector<Ref<Pinger>>& pingers) {
-  std::vector<weir::Task<Ref<Pinger>>> connecting;
+weir::Coro<void> connect_all(std::shared_ptr<Pinging> pinging, std::vector<Held>& pingers) {
+  std::vector<weir::Task<Held>> connecting;
   for (std::size_t i = 0; i != pinging->plan.connections; ++i) {
     connecting.push_back(pinging->loop.create_task(connect_pinger(pinging, i)));
   }
   std::exception_ptr error;
-  for (const weir::Task<Ref<Pinger>>& task : connecting) {
+  for (const weir::Task<Held>& task : connecting) {
     try {
       pingers.push_back(co_await task);
     } catch (const std::exception&) {
@@ -217,7 +273,7 @@ void print_summary(const PingPlan& plan, LatencySummary summary, std::chrono::na
 weir::Coro<int> ping(const PingPlan& plan) {
   weir::EventLoop& loop = weir::get_running_loop();
   const auto pinging = std::make_shared<Pinging>(loop, plan);
-  std::vector<Ref<Pinger>> pingers;
+  std::vector<Held> pingers;
   std::exception_ptr error;
   weir::TimePoint started;
   try {
@@ -225,7 +281,7 @@ weir::Coro<int> ping(const PingPlan& plan) {
     started = loop.time();
     const ProgressBar bar(loop, plan.count, [&pinging] { return pinging->samples.size(); });
     pinging->expect_progress();
-    for (const Ref<Pinger>& pinger : pingers) {
+    for (const Held& pinger : pingers) {
       pinger->next();
     }
     co_await pinging->done;
@@ -233,7 +289,7 @@ weir::Coro<int> ping(const PingPlan& plan) {
     error = std::current_exception();
   }
   const std::chrono::nanoseconds elapsed = loop.time() - started;
-  for (const Ref<Pinger>& pinger : pingers) {
+  for (const Held& pinger : pingers) {
     pinger->close();
   }
   co_await weir::sleep(std::chrono::seconds(0));  // lets the connections go

@@ -1,6 +1,8 @@
 // Listening sockets of protocols and their end.
 #include "tools/weir/serving.hpp"
 
+#include <weir/net/datagram.hpp>
+#include <weir/net/extra.hpp>
 #include <weir/net/resolver.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/unix.hpp>
@@ -17,6 +19,7 @@ namespace {
 // The servers of one run. Shared with the factory, which with `once` closes them all at the first connection.
 struct Servers {
   std::vector<weir::Ref<weir::Server>> all;
+  std::vector<weir::Ref<weir::DatagramTransport>> endpoints;
   bool taken = false;
 
   void close() {
@@ -27,9 +30,19 @@ struct Servers {
   }
 };
 
-// Returns when every server is closed and its last connection gone.
+weir::Coro<void> open_datagrams(weir::EventLoop& loop, const Endpoint& endpoint, DatagramFactory& factory,
+                                Servers& servers) {
+  const std::vector<weir::Address> addresses = co_await addresses_of(loop, endpoint);
+  for (const weir::Address& address : addresses) {
+    const weir::DatagramEndpointOptions options{.local_addr = address};
+    auto made = co_await loop.create_datagram_endpoint(factory, options);
+    servers.endpoints.push_back(std::move(made.first));
+  }
+}
+
+// Returns when every server is closed and its last connection gone. Datagrams have no end.
 weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, ProtocolFactory& factory,
-                               Servers& servers) {
+                               DatagramFactory& datagrams, Servers& servers) {
   const auto make_protocol = [&servers, &factory, once = serving.once] {
     if (once) {
       servers.close();
@@ -37,6 +50,10 @@ weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, Pr
     return factory();
   };
   for (const Endpoint& endpoint : serving.listen) {
+    if (endpoint.is_udp) {
+      co_await open_datagrams(loop, endpoint, datagrams, servers);
+      continue;
+    }
     if (endpoint.is_unix()) {
       weir::UnixServerOptions options;
       options.path = endpoint.path;
@@ -53,24 +70,30 @@ weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, Pr
       announce(socket.local_address());
     }
   }
+  for (const weir::Ref<weir::DatagramTransport>& one : servers.endpoints) {
+    announce(one->get_extra_info<weir::extra::sockname>().value(), true);
+  }
   if (servers.taken) {
     servers.close();  // those that came after the first connection
   }
   for (const weir::Ref<weir::Server>& server : servers.all) {
     co_await server->wait_closed();
   }
+  if (!servers.endpoints.empty()) {
+    co_await loop.create_future<void>();
+  }
 }
 
 }  // namespace
 
 weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, ProtocolFactory factory,
-                                 std::function<void()> on_stop) {
+                                 std::function<void()> on_stop, DatagramFactory datagrams) {
   loop.set_busy_poll(serving.busy_poll);
   loop.set_max_read_size(serving.max_read);
   Servers servers;
   std::exception_ptr ended_by;
   try {
-    co_await open_and_wait(loop, serving, factory, servers);
+    co_await open_and_wait(loop, serving, factory, datagrams, servers);
   } catch (...) {
     ended_by = std::current_exception();
   }
@@ -78,6 +101,9 @@ weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, 
     on_stop();
   }
   servers.close();
+  for (const weir::Ref<weir::DatagramTransport>& one : servers.endpoints) {
+    one->abort();
+  }
   for (const weir::Ref<weir::Server>& server : servers.all) {
     server->abort_clients();
     co_await server->wait_closed();
@@ -102,8 +128,8 @@ weir::Coro<std::vector<weir::Address>> addresses_of(weir::EventLoop& loop, const
   co_return addresses;
 }
 
-void announce(const weir::Address& address) {
-  std::printf("%s\n", to_text(address).c_str());
+void announce(const weir::Address& address, bool is_udp) {
+  std::printf("%s\n", to_text(address, is_udp).c_str());
   std::fflush(stdout);
 }
 

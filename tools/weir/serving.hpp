@@ -23,19 +23,21 @@ struct Serving {
   std::size_t max_read = 64 * 1024;       // EventLoop::set_max_read_size
 };
 
+// What serves one address of datagrams; empty for verbs that have no use for them.
+using DatagramFactory = std::function<weir::Ref<weir::DatagramProtocol>()>;
 using ProtocolFactory = std::function<weir::Ref<weir::BaseProtocol>()>;
 
 // Listens everywhere, prints each bound address as a line on stdout, and gives every connection a protocol of
-// its own until it is cancelled, or with `once` until the first connection is gone. Then it drops what is
-// connected, after calling `on_stop` (if there is one) for what only the verb knows. Throws std::system_error
-// that names the address when one cannot be had.
+// its own, and every address of datagrams one of those, until it is cancelled, or with `once` until the first
+// connection is gone. Then it drops what is connected, after calling `on_stop` (if there is one) for what
+// only the verb knows. Throws std::system_error that names the address when one cannot be had.
 weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, ProtocolFactory factory,
-                                 std::function<void()> on_stop = {});
+                                 std::function<void()> on_stop = {}, DatagramFactory datagrams = {});
 
 // The addresses on which to listen for this endpoint. Throws what getaddrinfo throws.
 weir::Coro<std::vector<weir::Address>> addresses_of(weir::EventLoop& loop, const Endpoint& endpoint);
 
 // Prints one bound address, at once: whoever started the program waits for it.
-void announce(const weir::Address& address);
+void announce(const weir::Address& address, bool is_udp = false);
 
 }  // namespace program

@@ -69,6 +69,11 @@ struct Options {
   // How long a sender waits for what it sent to get through before it gives up with ETIMEDOUT. The default is
   // about Linux's.
   std::chrono::nanoseconds retransmit_timeout = std::chrono::minutes(15);
+  // Of a UDP datagram: that it is lost; that it arrives twice; that one sent later may overtake it. Without
+  // these one gets lost only where the receiver's buffer is full.
+  double datagram_loss_chance = 0;
+  double datagram_duplicate_chance = 0;
+  double datagram_reorder_chance = 0;
   // Of a socket opened or accepted: that it fails with EMFILE.
   double descriptor_chance = 0;
   // Of a turn: that time jumps ahead by up to clock_jump_max, as it does for a program that was suspended.
@@ -158,10 +163,11 @@ WEIR_API void vanish(native_socket socket, std::optional<std::chrono::nanosecond
 // told, and nothing times out for it.
 WEIR_API void clog(native_socket socket, std::chrono::nanoseconds duration);
 
-// Parts two endpoints until heal(): connects between them hang, and are given up after 127 seconds; segments
-// are held back, and a side with unanswered ones gives up with ETIMEDOUT after Options::retransmit_timeout.
-// Every host of a world is one of 127.0.0.0/8 or ::1; a client that is not bound comes from 127.0.0.1 or ::1.
-// Throws std::invalid_argument for a host that is no numeric address. Makes the world when there is none.
+// Parts two endpoints until heal(): datagrams between them are lost, connects hang, and are given up after
+// 127 seconds; segments are held back, and a side with unanswered ones gives up with ETIMEDOUT after
+// Options::retransmit_timeout. Every host of a world is one of 127.0.0.0/8 or ::1; a client that is not bound
+// comes from 127.0.0.1 or ::1. Throws std::invalid_argument for a host that is no numeric address. Makes the
+// world when there is none.
 WEIR_API void partition(Endpoint one, Endpoint other);
 
 // Heals every partition between exactly these two endpoints, or with no argument all of them, those by chance

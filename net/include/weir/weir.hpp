@@ -19,6 +19,7 @@
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
+#include <weir/net/datagram.hpp>
 #include <weir/net/descriptors.hpp>
 #include <weir/net/extra.hpp>
 #include <weir/net/file.hpp>
@@ -26,6 +27,7 @@
 #include <weir/net/protocol.hpp>
 #include <weir/net/resolver.hpp>
 #include <weir/net/server.hpp>
+#include <weir/net/sock_datagrams.hpp>
 #include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/net/stream_reader.hpp>

@@ -26,7 +26,10 @@ enum class OpKind : std::uint8_t {
   read_stream,
   accept_stream,
   recv_fds,
-  send_fds
+  send_fds,
+  recv_from,
+  send_to,
+  datagram_stream
 };
 
 // idle: the owner's. pending: the backend's. completing: answered, its on_done waits in the ready queue.
@@ -123,6 +126,41 @@ struct AcceptStream : Op {
   Accepted on_accept = nullptr;
 };
 
+// Receives one datagram into the owner's memory; what does not fit is lost. The result is the number of bytes
+// there, which may be 0; `from` is the sender, of family unspecified when it has no address. One-shot.
+struct RecvFromOp : Op {
+  RecvFromOp() noexcept : Op(OpKind::recv_from) {}
+  std::span<std::byte> into;
+  RawAddress from;
+};
+
+// One datagram to send: its bytes, of which there may be none, and where to; null is the connected peer.
+struct Datagram {
+  ConstBuffer data;
+  const RawAddress* to = nullptr;
+};
+
+// Sends datagrams in order, which the owner keeps in place with their addresses until the answer. The result
+// is how many the system took, at least one and often fewer than given, or the error of the first of them.
+// One-shot.
+struct SendToOp : Op {
+  SendToOp() noexcept : Op(OpKind::send_to) {}
+  std::span<const Datagram> datagrams;
+};
+
+// Receives datagrams again and again, several a turn. on_datagram gets memory that is the backend's and lent
+// until it returns. on_error gets a negated errno that does not end it, such as -ECONNREFUSED when an earlier
+// datagram found nobody. Both may stop the stream, close the handle, and destroy the owner. Ends once, by
+// on_done, with a negated errno, when the socket can receive no more.
+struct DatagramStream : Op {
+  using Received = void (*)(DatagramStream&, std::span<std::byte>, const RawAddress& from) noexcept;
+  using Failed = void (*)(DatagramStream&, std::int64_t error) noexcept;
+  DatagramStream() noexcept : Op(OpKind::datagram_stream) {}
+  Received on_datagram = nullptr;
+  Failed on_error = nullptr;
+  int failures = 0;  // in a row; the backend's
+};
+
 enum class Direction : std::uint8_t { read, write };
 
 // Level-triggered readiness of any pollable descriptor, the base of add_reader and add_writer: on_ready is
@@ -147,7 +185,13 @@ enum class SocketOption : std::uint8_t {
   error,
   broadcast,
   linger_abort,
+  // Of datagram sockets; what the number means stands at SocketView.
+  multicast_ttl,
+  multicast_loop,
+  multicast_interface,
 };
+inline constexpr std::size_t socket_option_count =
+    static_cast<std::size_t>(SocketOption::multicast_interface) + 1;
 // Tells one file from another, also from a later one of the same name.
 struct FileIdentity {
   std::uint64_t device = 0;

@@ -60,6 +60,7 @@ struct RawAddress {
   AddressFamily family = AddressFamily::unspecified;
   std::uint16_t port = 0;
   std::uint32_t scope_id = 0;
+  std::uint32_t flow = 0;  // of inet6: traffic class and flow label
   std::array<std::uint8_t, 16> ip{};
   // For unix_domain: a path without its NUL, or an abstract name, which begins with NUL; empty when unnamed.
   std::uint8_t path_size = 0;

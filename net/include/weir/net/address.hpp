@@ -38,6 +38,15 @@ class WEIR_API Address {
   std::uint16_t port() const noexcept { return raw_.port; }
   // The number of the interface of a link-local IPv6 address; 0 when there is none.
   std::uint32_t scope_id() const noexcept { return raw_.scope_id; }
+  // The flow information of an IPv6 address: traffic class and flow label, in the machine's byte order.
+  // Systems ignore it unless they are told to use it.
+  std::uint32_t flow_info() const noexcept { return raw_.flow; }
+  // The same address with this flow information; others than IPv6 stay as they are.
+  Address with_flow_info(std::uint32_t flow) const noexcept {
+    Address changed = *this;
+    changed.raw_.flow = family() == AddressFamily::inet6 ? flow : 0;
+    return changed;
+  }
   // The address as text, in the form of RFC 5952 and with its scope: what inet() reads. Empty for a Unix
   // socket and an unspecified address.
   std::string host() const;

@@ -1,7 +1,7 @@
-// Protocols: what a transport calls (asyncio.Protocol and its relatives). Derive from Protocol or
-// BufferedProtocol and override what you need. All calls come on the loop's thread. The order is
-// connection_made, then data, then at most one eof_received, then exactly one connection_lost; nothing is
-// called after that.
+// Protocols: what a transport calls (asyncio.Protocol and its relatives). Derive from Protocol,
+// BufferedProtocol or DatagramProtocol and override what you need. All calls come on the loop's thread. The
+// order is connection_made, then data, then at most one eof_received, then exactly one connection_lost;
+// nothing is called after that.
 #pragma once
 
 #include <weir/config.hpp>
@@ -12,11 +12,12 @@
 #include <cstdint>
 #include <exception>
 #include <span>
+#include <system_error>
 
 namespace weir::inline WEIR_ABI {
 
 namespace detail {
-enum class ProtocolKind : std::uint8_t { stream, buffered };
+enum class ProtocolKind : std::uint8_t { stream, buffered, datagram };
 }  // namespace detail
 
 // What all protocols have (asyncio.BaseProtocol). A transport keeps its protocol alive until connection_lost
@@ -85,6 +86,26 @@ class WEIR_API BufferedProtocol : public BaseProtocol {
 
  protected:
   ~BufferedProtocol() override;
+};
+
+// A protocol that is handed datagrams (asyncio.DatagramProtocol).
+class WEIR_API DatagramProtocol : public BaseProtocol {
+ public:
+  DatagramProtocol() noexcept : BaseProtocol(detail::ProtocolKind::datagram) {}
+
+  // The endpoint is there (connection_made). See Protocol::connection_made.
+  virtual void connection_made(Ref<DatagramTransport> transport);
+  // A datagram has arrived, which may be empty (datagram_received). `from` is its sender, of family
+  // unspecified for a Unix socket without a name. Both are lent until this returns. An exception thrown here
+  // is reported and closes the endpoint with it.
+  virtual void datagram_received(std::span<const std::byte> data, const Address& from);
+  // Sending or receiving a datagram has failed (error_received): `error` names the call and where it went.
+  // The endpoint stays open, and what was to be sent with this call is lost. It may come from inside sendto.
+  // Exceptions as in datagram_received.
+  virtual void error_received(const std::system_error& error);
+
+ protected:
+  ~DatagramProtocol() override;
 };
 
 }  // namespace weir::inline WEIR_ABI

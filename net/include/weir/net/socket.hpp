@@ -1,4 +1,4 @@
-// Socket: a TCP socket that closes itself, and SocketView: the same without owning it. Both belong to the
+// Socket: a socket that closes itself, and SocketView: the same without owning it. Both belong to the
 // loop's thread once they are used with a loop.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <weir/net/address.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <system_error>
@@ -62,6 +63,24 @@ class WEIR_API SocketView {
   std::size_t receive_buffer_size() const;
   // SO_LINGER with time 0: closing it sends a reset instead of what is unsent.
   void set_linger_abort(bool on = true) const;
+  // SO_BROADCAST: a datagram socket may send to broadcast addresses.
+  void set_broadcast(bool on = true) const;
+  bool broadcast() const;
+
+  // Multicast, of datagram sockets (IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP and their relatives). An interface
+  // goes by its number, the one that Address::scope_id() means; 0: the system chooses.
+  //
+  // Receives what is sent to the group, or no more. Throws std::invalid_argument for a Unix address.
+  void join_multicast_group(const Address& group, std::uint32_t interface = 0) const;
+  void leave_multicast_group(const Address& group, std::uint32_t interface = 0) const;
+  // Over how many routers datagrams to groups go: 0 … 255, 1 at first.
+  void set_multicast_ttl(unsigned hops) const;
+  unsigned multicast_ttl() const;
+  // Whether this machine's own members get them as well, as they do at first.
+  void set_multicast_loop(bool on) const;
+  bool multicast_loop() const;
+  // Through which interface they leave.
+  void set_multicast_interface(std::uint32_t interface) const;
   // The pending error (SO_ERROR), which this takes away. No error: a default-made code.
   std::error_code get_error() const;
 

@@ -108,4 +108,33 @@ class WEIR_API Transport : public BaseTransport {
   ~Transport() override;
 };
 
+// One end of a way for datagrams (asyncio.DatagramTransport). As for every transport: all functions are for
+// the loop's thread and may be called from any callback.
+class WEIR_API DatagramTransport : public BaseTransport {
+ public:
+  // Sends one datagram (sendto), which may be empty; the memory is the caller's again when it returns. The
+  // first one that a callback or a task sends leaves at once if the system takes it; those that follow before
+  // it gives way leave together, and order is kept. What the system does not take yet is kept, too; other
+  // errors are error_received's. The address may be left out where there is a remote address. Throws
+  // std::invalid_argument for an address of another family, for none where one is needed, and for another one
+  // than the remote address; std::bad_alloc. On a closed endpoint it does nothing, and logs one warning when
+  // that goes on.
+  virtual void sendto(std::span<const std::byte> data, const Address& address) = 0;
+  void sendto(std::span<const std::byte> data) { sendto(data, Address()); }
+  void sendto(std::string_view text, const Address& address = Address()) { sendto(as_bytes(text), address); }
+  // Drops what is buffered and closes; connection_lost(nullptr) follows in a later turn (abort).
+  virtual void abort() noexcept = 0;
+
+  // What is buffered, in bytes: datagrams count with 8 more each, so that empty ones count as well
+  // (get_write_buffer_size).
+  virtual std::size_t get_write_buffer_size() const noexcept = 0;
+  // The marks of flow control, as those of Transport (get_write_buffer_limits, set_write_buffer_limits).
+  virtual WriteBufferLimits get_write_buffer_limits() const noexcept = 0;
+  virtual void set_write_buffer_limits(std::optional<std::ptrdiff_t> high = {},
+                                       std::optional<std::ptrdiff_t> low = {}) = 0;
+
+ protected:
+  ~DatagramTransport() override;
+};
+
 }  // namespace weir::inline WEIR_ABI

@@ -1,4 +1,5 @@
-// How every system call of posix/ reports its error.
+// What every system call needs: to be repeated when a signal interrupted it, and its error as a negated
+// errno.
 #pragma once
 
 #include <weir/config.hpp>

@@ -1,0 +1,134 @@
+// SOCK: sock_recvfrom, sock_recvfrom_into, sock_sendto.
+#include "tests/net/datagrams/datagram_test.hpp"
+
+using namespace weir;
+using namespace weir::testing;
+
+WEIR_TEST("SOCK-008 datagrams travel with addresses") {
+  Socket near = bound_socket();
+  Socket far = bound_socket();
+  CHECK(co_await loop.sock_sendto(far, "hello", near.local_address()) == 5);
+  CHECK(co_await loop.sock_sendto(far, "", near.local_address()) == 0);
+  CHECK(co_await loop.sock_sendto(far, "a long one", near.local_address()) == 10);
+  const auto [text, from] = co_await loop.sock_recvfrom(near, 100);
+  CHECK(text.view() == "hello");
+  CHECK(from == far.local_address());
+  const auto [nothing, again] = co_await loop.sock_recvfrom(near, 100);
+  CHECK(nothing.empty());
+  CHECK(again == far.local_address());
+  std::vector<std::byte> memory(6);
+  const auto [size, sender] = co_await loop.sock_recvfrom_into(near, memory);
+  CHECK(size == 6);  // the rest of the datagram is lost
+  CHECK(as_text(memory) == "a long");
+  CHECK(sender == far.local_address());
+}
+
+WEIR_TEST("SOCK-008 a receive waits for its datagram, and a connected socket needs no address") {
+  Socket near = bound_socket();
+  Socket far = bound_socket();
+  co_await loop.sock_connect(far, near.local_address());
+  Task<std::pair<Bytes, Address>> receiving = ensure_future(loop.sock_recvfrom(near, 100), &loop);
+  co_await settle(loop);
+  CHECK_FALSE(receiving.done());
+  co_await loop.sock_sendto(far, "late", Address());
+  const auto [text, from] = co_await receiving;
+  CHECK(text.view() == "late");
+  CHECK(from == far.local_address());
+}
+
+WEIR_TEST("SOCK-013 a port where nobody listens does not make later receives fail for good") {
+  Socket dead = bound_socket();
+  const Address address = dead.local_address();
+  Socket socket = bound_socket();
+  co_await loop.sock_connect(socket, address);
+  dead.close();
+  for (int round = 0; round != 3; ++round) {
+    std::error_code code;
+    try {
+      co_await loop.sock_sendto(socket, "x", Address());
+      co_await loop.sock_recvfrom(socket, 10);
+    } catch (const std::system_error& error) {
+      code = error.code();
+    }
+    CHECK(code == std::errc::connection_refused);
+  }
+  Socket again = Socket::open(AddressFamily::inet, SocketType::datagram);
+  again.bind(address);
+  co_await loop.sock_sendto(again, "alive", socket.local_address());
+  const auto [text, from] = co_await loop.sock_recvfrom(socket, 10);
+  CHECK(text.view() == "alive");
+  // One that is not connected hears nothing of it at all.
+  Socket open = bound_socket();
+  co_await loop.sock_sendto(
+      open, "x", closed_port() == 0 ? address : Address::loopback(AddressFamily::inet, closed_port()));
+  co_await settle(loop);
+  co_await loop.sock_sendto(again, "still", open.local_address());
+  const auto [second, sender] = co_await loop.sock_recvfrom(open, 10);
+  CHECK(second.view() == "still");
+}
+
+WEIR_TEST("SOCK-010 SOCK-011 a cancelled sock_recvfrom takes no datagram with it") {
+  Socket near = bound_socket();
+  Socket far = bound_socket();
+  for (int round = 0; round != 20; ++round) {
+    std::vector<std::byte> untouched(10, std::byte{7});
+    auto receiving = ensure_future(loop.sock_recvfrom_into(near, untouched), &loop);
+    for (int turns = 0; turns != round % 4; ++turns) {
+      co_await sleep(Duration::zero());
+    }
+    co_await loop.sock_sendto(far, "kept", near.local_address());
+    for (int turns = 0; turns != round % 5; ++turns) {
+      co_await sleep(Duration::zero());
+    }
+    receiving.cancel();
+    std::string got;
+    try {
+      const auto [size, from] = co_await receiving;
+      got = as_text(std::span(untouched).first(size));
+    } catch (const CancelledError&) {
+      CHECK(untouched[0] == std::byte{7});
+    }
+    if (got.empty()) {
+      const auto [text, from] = co_await loop.sock_recvfrom(near, 10);
+      got = text.view();
+    }
+    CHECK(got == "kept");
+  }
+}
+
+WEIR_TEST("SOCK-015 a second receive is refused, and leaves the first alone") {
+  Socket near = bound_socket();
+  Socket far = bound_socket();
+  auto first = ensure_future(loop.sock_recvfrom(near, 10), &loop);
+  co_await settle(loop);
+  CHECK_THROWS_AS(co_await loop.sock_recvfrom(near, 10), RuntimeError);
+  co_await loop.sock_sendto(far, "x", near.local_address());
+  const auto [text, from] = co_await first;
+  CHECK(text.view() == "x");
+}
+
+WEIR_TEST("SOCK-014 closing the socket ends a pending sock_recvfrom") {
+  Socket near = bound_socket();
+  auto receiving = ensure_future(loop.sock_recvfrom(near, 10), &loop);
+  co_await settle(loop);
+  near.close();
+  std::error_code code;
+  try {
+    co_await receiving;
+  } catch (const std::system_error& error) {
+    code = error.code();
+  }
+  CHECK(code == std::errc::bad_file_descriptor);
+}
+
+WEIR_TEST("SOCK-008 an error of sock_sendto names the address") {
+  Socket near = bound_socket();
+  std::string what;
+  try {
+    co_await loop.sock_sendto(near, std::string(70000, 'x'), near.local_address());
+  } catch (const std::system_error& error) {
+    CHECK(error.code() == std::errc::message_size);
+    what = error.what();
+  }
+  CHECK(what.find("sock_sendto " + near.local_address().to_string()) != std::string::npos);
+}
