@@ -18,7 +18,7 @@ bool covers(const RawAddress& pattern, const RawAddress& address) noexcept {
 }
 
 bool is_connection(const Socket& socket) noexcept {
-  return socket.type == SocketType::stream &&
+  return socket.type == SocketType::stream && !socket.is_pipe() &&
          (socket.state == SocketState::connected || socket.state == SocketState::connecting);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tests/backends/fake_kernel.hpp"
+#include "tests/backends/whole_layer.hpp"
 
 #include <vector>
 
