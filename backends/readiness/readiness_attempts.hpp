@@ -28,6 +28,21 @@ std::int64_t ReadinessBackend<Poller>::send_gather(BackendHandle& handle,
   return result;
 }
 
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::accept(BackendHandle& handle, RawAddress& peer) noexcept {
+  std::int64_t result = 0;
+  for (int attempt = 0; attempt < accepts_per_turn; ++attempt) {
+    result = Sockets::accept(handle.native, peer);
+    if (result == -EAGAIN) {
+      handle.unlearn(is_readable);
+    }
+    if (result >= 0 || !Sockets::concerns_one_connection(result)) {
+      break;
+    }
+  }
+  return result;
+}
+
 // A writing end is not read, whatever it may hold for others: only its end is looked for. Short is not
 // drained: terminals give lines.
 template <class Poller>

@@ -44,6 +44,8 @@ std::span<const Scenario> scenarios();
 // Those of them that datagrams are for: datagram_scenarios.cpp.
 Coro<std::string> echo_datagrams(Stage& stage);
 Coro<std::string> echo_sock_datagrams(Stage& stage);
+// That of files: file_scenarios.cpp.
+Coro<std::string> send_files(Stage& stage);
 // Those that go on when their task is cancelled, and say in stage.note what they have in the end.
 std::span<const Scenario> persistent_scenarios();
 
