@@ -51,7 +51,7 @@ NoSigpipe::NoSigpipe() noexcept {
 
 NoSigpipe::~NoSigpipe() {
   const int error = errno;
-  if (raised_ && !was_pending_) {
+  if (may_be_raised_ && !was_pending_) {
     sigset_t pending;
     ::sigpending(&pending);
     if (sigismember(&pending, SIGPIPE) == 1) {  // not where it is ignored
@@ -150,8 +150,8 @@ std::int64_t PosixFiles::read(native_file native, std::span<std::byte> into) noe
 std::int64_t PosixFiles::write(native_file native, ConstBuffer from) noexcept {
   NoSigpipe guard;
   const std::int64_t result = retried([&] { return ::write(native, from.data(), from.size()); });
-  if (result == -EPIPE) {
-    guard.raised();
+  if (result != static_cast<std::int64_t>(from.size())) {
+    guard.may_be_raised();
   }
   return result;
 }

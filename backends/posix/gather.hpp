@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <span>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -20,6 +21,12 @@ struct Gathered {
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
       pieces[i] = {const_cast<std::byte*>(buffers[i].data()), buffers[i].size()};
     }
+  }
+
+  // Of all pieces, in bytes.
+  std::size_t size() const noexcept {
+    return std::accumulate(pieces, pieces + count, std::size_t{0},
+                           [](std::size_t sum, const iovec& piece) { return sum + piece.iov_len; });
   }
 
   iovec pieces[most];

@@ -21,8 +21,8 @@ std::int64_t PosixSockets::write(native_socket native, std::span<const ConstBuff
   const Gathered gathered(buffers);
   NoSigpipe guard;
   const std::int64_t result = retried([&] { return ::writev(native, gathered.pieces, gathered.count); });
-  if (result == -EPIPE) {
-    guard.raised();
+  if (result != static_cast<std::int64_t>(gathered.size())) {
+    guard.may_be_raised();
   }
   return result;
 }

@@ -15,13 +15,14 @@ class NoSigpipe {
   ~NoSigpipe();
   NoSigpipe(const NoSigpipe&) = delete;
   NoSigpipe& operator=(const NoSigpipe&) = delete;
-  // The call failed with EPIPE: the signal waits.
-  void raised() noexcept { raised_ = true; }
+  // The call took less than all, so that it may have raised the signal: also one that took something and then
+  // met the end, which Linux does not tell.
+  void may_be_raised() noexcept { may_be_raised_ = true; }
 
  private:
   sigset_t before_;
   bool was_pending_ = false;
-  bool raised_ = false;
+  bool may_be_raised_ = false;
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -446,8 +446,8 @@ std::int64_t PosixSockets::send_file(native_socket native, native_file file, std
     auto from = static_cast<off_t>(offset);
     return ::sendfile(native, file, &from, count);
   });
-  if (result == -EPIPE) {
-    guard.raised();
+  if (result != static_cast<std::int64_t>(count)) {
+    guard.may_be_raised();
   }
   const bool cannot = result == -EINVAL || result == -ENOSYS || result == -EOVERFLOW;
   return cannot ? -ENOTSUP : result;

@@ -305,6 +305,25 @@ WEIR_TEST("SFILE-012 a peer that closes in the middle fails the call and closes 
   CHECK(file.position() < large * 10);
 }
 
+// The system may take a part, meet the end, raise the signal, and tell the part only.
+WEIR_TEST("SFILE-012 a peer that is gone raises no SIGPIPE, also behind what was taken") {
+  const TemporaryFile there(pattern(large));
+  File file = there.open();
+  for (int i = 0; i != 20; ++i) {
+    SocketPair s = co_await connected_sockets(loop);
+    co_await loop.sock_sendall(s.far, "unread, so that closing resets");
+    s.far.close();
+    auto sending = loop.create_task(loop.sock_sendfile(s.near, file, {}));
+    co_await until([&] { return sending.done(); });
+    CHECK(is_connection_error(code_of(sending)));
+    auto [near, far] = Socket::pair();
+    far.close();
+    auto to_nobody = loop.create_task(loop.sock_sendfile(near, file, {}));
+    co_await until([&] { return to_nobody.done(); });
+    CHECK(is_connection_error(code_of(to_nobody)));
+  }
+}
+
 WEIR_TEST("SFILE-012 a transport that is closed in the middle fails the call") {
   const TemporaryFile there(pattern(large * 10));
   File file = there.open();

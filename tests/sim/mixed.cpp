@@ -1,8 +1,10 @@
 // The run of the mixed workload: its servers, its clients, and what must hold at the end.
 #include "tests/sim/mixed.hpp"
 
+#include "tests/net/temporary_file.hpp"
 #include "tests/sim/mixed_parties.hpp"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -141,11 +143,30 @@ struct Conversation {
   std::string text;
   std::array<std::byte, 3000> memory{};
   std::optional<std::size_t> received;  // how many bytes the last receive_some() put into memory
+  weir::File file;                      // open: the text stands there as well, and is sent from it
+  std::size_t offset = 0;
 };
+
+constexpr std::size_t file_size = 256 * 1024;
+
+// A part of the one file.
+void take_from_file(Conversation& held) {
+  static const weir::testing::TemporaryFile file(text_of(file_size, 0));
+  held.file = file.open();
+  held.offset = weir::sim::draw(file_size - 1);
+  const std::size_t count = 1 + weir::sim::draw(std::min<std::size_t>(file_size - held.offset, 50'000));
+  held.text = text_of(file_size, 0).substr(held.offset, count);
+}
 
 Coro<void> send_text(Case& all, std::shared_ptr<Conversation> held) {
   try {
-    co_await all.loop->sock_sendall(held->socket, held->text);
+    if (held->file.is_open()) {
+      const weir::SendFileOptions part{.offset = static_cast<std::int64_t>(held->offset),
+                                       .count = static_cast<std::int64_t>(held->text.size())};
+      co_await all.loop->sock_sendfile(held->socket, held->file, part);
+    } else {
+      co_await all.loop->sock_sendall(held->socket, held->text);
+    }
     held->socket.shutdown_write();
   } catch (const std::system_error& error) {
     check_fault(all, error);
@@ -200,7 +221,11 @@ Coro<void> coroutine_client(Case& all, weir::Address server) {
   co_await weir::sleep(std::chrono::microseconds(weir::sim::draw(20'000)));
   const auto held = std::make_shared<Conversation>();
   held->socket = open_socket(all);
-  held->text = fresh_text();
+  if (weir::sim::draw(4) == 0) {
+    take_from_file(*held);
+  } else {
+    held->text = fresh_text();
+  }
   struct End {
     weir::EventLoop& loop;
     weir::TimerHandle timer;

@@ -11,7 +11,7 @@ TARGET = 'tcp://127.0.0.1:9'
 # Arguments, and what the line on stderr must contain: the option or address, and the value.
 BAD = [
     ('', ['weir: ', 'subcommand is required']),
-    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, ping, resolve and info']),
+    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, ping, resolve and info']),
     ('--frob', ["'--frob'"]),
     ('echo', ['weir echo: ', 'LISTEN is required']),
     ('discard', ['weir discard: ', 'LISTEN is required']),
