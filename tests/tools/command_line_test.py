@@ -11,7 +11,7 @@ TARGET = 'tcp://127.0.0.1:9'
 # Arguments, and what the line on stderr must contain: the option or address, and the value.
 BAD = [
     ('', ['weir: ', 'subcommand is required']),
-    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, ping, resolve and info']),
+    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, connect, ping, resolve and info']),
     ('--frob', ["'--frob'"]),
     ('echo', ['weir echo: ', 'LISTEN is required']),
     ('discard', ['weir discard: ', 'LISTEN is required']),
@@ -52,6 +52,8 @@ BAD = [
     (f'serve /no/such --listen {LISTEN}', ['DIR', '/no/such']),
     (f'serve / --listen {LISTEN} --idle-timeout 0s', ["--idle-timeout: '0s'"]),
     ('serve / --listen nowhere', ["--listen: 'nowhere'"]),
+    ('connect', ['weir connect: ', 'TARGET is required']),
+    ('connect udp://127.0.0.1:80', ["TARGET: 'udp://127.0.0.1:80'"]),
     ('resolve', ['weir resolve: ', 'NAME is required']),
     ('resolve a --server localhost', ["--server: 'localhost'", '192.0.2.1']),
     ('resolve a --server 127.0.0.1:0', ["--server: '127.0.0.1:0'"]),

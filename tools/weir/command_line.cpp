@@ -20,8 +20,8 @@ namespace program {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> verb_names{"echo", "discard", "relay", "serve",
-                                                     "ping", "resolve", "info"};
+constexpr std::array<std::string_view, 8> verb_names{"echo",    "discard", "relay",   "serve",
+                                                     "connect", "ping",    "resolve", "info"};
 
 constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888 or unix:///run/echo";
 constexpr const char* server_footer =
@@ -175,7 +175,22 @@ void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
       "Exit status: 0 when every name has an answer, 1 when one has none, 2 for a wrong command line.");
 }
 
+void describe_connect(CLI::App& app, Texts& texts) {
+  CLI::App& connect =
+      *app.add_subcommand("connect", "Send standard input to a server, and write what it answers");
+  add_target(connect, texts, "The server, such as tcp://localhost:8888 or unix:///run/echo");
+  connect.add_option("--timeout", texts.timeout, "How long connecting may take")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check(&must_last));
+  connect.footer(
+      "The end of the input ends the sending side; the end of the answer ends the program.\n"
+      "Exit status: 0 when the answer ended in good order, 1 after an error, 2 for a wrong command\n"
+      "line, 130 after Ctrl-C.");
+}
+
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
+  describe_connect(app, texts);
   CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
   add_target(ping, texts,
              "The server, such as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, tcp://[::1]:8888 or\n"
@@ -214,12 +229,13 @@ void take_texts(const Texts& texts, CommandLine& line) {
     line.serving.listen.push_back(parse_endpoint(texts.listen_one, PortZero::allowed));
   }
   if (!texts.target.empty()) {
-    line.relay_target = line.ping.target = parse_endpoint(texts.target, PortZero::refused, Udp::allowed);
+    line.relay_target = line.connect.target = line.ping.target =
+        parse_endpoint(texts.target, PortZero::refused, Udp::allowed);
   }
   if (!texts.busy_poll.empty()) {
     line.serving.busy_poll = parse_duration(texts.busy_poll);
   }
-  line.ping.timeout = parse_duration(texts.timeout);
+  line.connect.timeout = line.ping.timeout = parse_duration(texts.timeout);
   line.resolve.timeout = parse_duration(texts.resolve_timeout);
   line.serve.idle_timeout = parse_duration(texts.idle_timeout);
   for (const std::string& text : texts.servers) {
@@ -251,7 +267,7 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
     message = unknown_verb.starts_with('-')
                   ? "unknown option '" + unknown_verb + "'"
                   : "unknown verb '" + unknown_verb +
-                        "'; there are echo, discard, relay, serve, ping, resolve and "
+                        "'; there are echo, discard, relay, serve, connect, ping, resolve and "
                         "info";
   }
   // One line that tells the terminal nothing, whatever the arguments were.

@@ -9,7 +9,7 @@
 
 namespace program {
 
-enum class Verb : std::uint8_t { echo, discard, relay, serve, ping, resolve, info };
+enum class Verb : std::uint8_t { echo, discard, relay, serve, connect, ping, resolve, info };
 
 struct CommandLine {
   Verb verb = Verb::info;
@@ -17,6 +17,7 @@ struct CommandLine {
   EchoApi api = EchoApi::protocol;
   Endpoint relay_target;
   ServePlan serve;
+  ConnectPlan connect;
   PingPlan ping;
   ResolvePlan resolve;
 };

@@ -26,6 +26,8 @@ weir::Coro<int> start(const CommandLine& line) {
       return program::relay(line.serving, line.relay_target);
     case Verb::serve:
       return program::serve(line.serving, line.serve);
+    case Verb::connect:
+      return program::connect(line.connect);
     case Verb::resolve:
       return program::resolve(line.resolve);
     default:

@@ -38,6 +38,14 @@ struct ServePlan {
 // Gives the files of a folder away over HTTP/1.1.
 weir::Coro<int> serve(const Serving& serving, const ServePlan& plan);
 
+struct ConnectPlan {
+  Endpoint target;
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);  // to connect
+};
+
+// Sends standard input to a server and writes what it answers, until the server ends.
+weir::Coro<int> connect(const ConnectPlan& plan);
+
 struct PingPlan {
   Endpoint target;
   std::size_t count = 1000;                                     // round trips in all
