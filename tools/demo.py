@@ -117,6 +117,10 @@ def show_echo(demo, data):
             latency.append(lines[1])
         for line in latency:
             print(f'    {line}')
+        with demo.step('weir connect, a small netcat, by name') as note:
+            told = client(demo.weir, 'connect', f'tcp://localhost:{echo.port}', data=data)
+            expect(told == data, 'other bytes came back')
+            note(what)
         with demo.step('Ctrl-C ends weir echo'):
             expect(echo.interrupt() == 130, 'the exit status is not 130')
 
@@ -136,6 +140,28 @@ def show_relay(demo, data, folder):
             expect(relay.interrupt() == 130, 'the exit status is not 130')
 
 
+def show_datagrams(demo):
+    with Server(r'^udp://127\.0\.0\.1:(\d+)\n$', demo.weir, 'echo', 'udp://127.0.0.1:0') as echo:
+        print(f'\n  weir echo listens on udp://127.0.0.1:{echo.port}')
+        with demo.step('socat sends a datagram and gets it back'):
+            answer = client('socat', '-T', '5', '-', f'UDP:127.0.0.1:{echo.port},shut-none', data=b'a datagram')
+            expect(answer == b'a datagram', answer)
+
+
+def show_serve(demo, data, folder):
+    (pathlib.Path(folder) / 'served').write_bytes(data)
+    with weir_server(demo, 'serve', folder, '--listen', 'tcp://127.0.0.1:0') as web:
+        print(f'\n  weir serve gives a folder away on http://127.0.0.1:{web.port}')
+        url, curl = f'http://127.0.0.1:{web.port}/served', ('curl', '-sS', '--fail', '--noproxy', '*', '--max-time', str(LIMIT))
+        with demo.step('curl downloads a file') as note:
+            expect(client(*curl, url) == data, 'other bytes came')
+            note(f'{len(data) >> 20} MiB by sendfile')
+        with demo.step('and a part of it'):
+            expect(client(*curl, '--range', '1000-1999', url) == data[1000:2000], 'other bytes came')
+        with demo.step('Ctrl-C ends weir serve'):
+            expect(web.interrupt() == 130, 'the exit status is not 130')
+
+
 def main(weir):
     # Ended from outside, it still cleans up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -144,7 +170,8 @@ def main(weir):
         note(client(weir, 'info').decode().partition('\n\n')[0].replace('\n', ', '))
     data = os.urandom(32 << 20)
     with tempfile.TemporaryDirectory(prefix='weir-demo-') as folder:
-        for show, arguments in ((show_echo, (demo, data)), (show_relay, (demo, data, folder))):
+        for show, arguments in ((show_echo, (demo, data)), (show_relay, (demo, data, folder)), (show_datagrams, (demo,)),
+                                (show_serve, (demo, data, folder))):
             try:
                 show(*arguments)
             except (AssertionError, OSError) as problem:

@@ -5,6 +5,7 @@
 #include <weir/net/resolver.hpp>
 #include <weir/sim.hpp>
 
+#include <array>
 #include <fstream>
 #include <initializer_list>
 #include <set>
@@ -168,9 +169,14 @@ WEIR_TEST("CONN-004 a host without an address is an error of the resolver") {
                   std::invalid_argument);
 }
 
-WEIR_TEST("CONN-008 the next address is started when the delay is over") {
+WEIR_TEST("CONN-008 CONN-016 the next address is started when the delay is over, and the loser is closed") {
   const Names names(loop, {"127.0.0.2", "127.0.0.3"});
-  auto server = co_await loop.create_server(recorder, {.host = "127.0.0.3"});
+  std::size_t accepted = 0;
+  const auto counting = [&accepted] {
+    ++accepted;
+    return make_ref<Recorder>();
+  };
+  auto server = co_await loop.create_server(counting, {.host = "127.0.0.3"});
   const std::uint16_t port = address_of(server).port();
   Silence silence;
   co_await fall_silent(loop, silence, "127.0.0.2", port);
@@ -178,9 +184,9 @@ WEIR_TEST("CONN-008 the next address is started when the delay is over") {
   const TimePoint begun = loop.time();
   auto [transport, protocol] = co_await loop.create_connection(
       recorder, {.host = "many.test", .port = port, .happy_eyeballs_delay = 30ms});
+  CHECK(open_descriptors() == before + 1 + accepted);
   CHECK(loop.time() - begun >= 30ms);
   CHECK(transport->get_extra_info<extra::peername>() == address_of(server));
-  co_await until([&] { return open_descriptors() == before + 2; });  // the connection's two ends
   co_await end_of(transport, protocol);
   co_await stop_server(std::move(server));
 }
@@ -388,4 +394,33 @@ WEIR_TEST("SOCK-006 sock_connect with a host name resolves it for the socket's o
   auto [local, other] = Socket::pair();
   CHECK_THROWS_AS(loop.sock_connect(local, "many.test", port), std::invalid_argument);
   co_await stop_server(std::move(server));
+}
+
+WEIR_TEST("SOCK-009 the operations work for Unix sockets as for TCP") {
+  const Folder folder;
+  const Address address = Address::unix_path(folder.file("socket"));
+  Socket listener = Socket::open(AddressFamily::unix_domain);
+  listener.bind(address);
+  listener.listen();
+  Socket client = Socket::open(AddressFamily::unix_domain);
+  co_await loop.sock_connect(client, address);
+  auto [server, peer] = co_await loop.sock_accept(listener);
+  CHECK(peer.family() == AddressFamily::unix_domain);
+  CHECK(peer.path().empty());
+  const std::string text = pattern(300'000);  // more than the buffers hold
+  Task<std::string> reading = loop.create_task(read_exactly(loop, server, text.size()));
+  co_await loop.sock_sendall(client, text);
+  const std::string received = co_await reading;
+  CHECK((received == text));
+  co_await loop.sock_sendall(server, "answer");
+  std::array<std::byte, 10> memory{};
+  CHECK(co_await loop.sock_recv_into(client, memory) == 6);
+  auto pending = loop.create_task(read_exactly(loop, client, 4));
+  co_await settle(loop);
+  pending.cancel();
+  co_await until([&] { return pending.done(); });
+  co_await loop.sock_sendall(server, "last");
+  CHECK(co_await read_exactly(loop, client, 4) == "last");
+  server.close();
+  CHECK(co_await read_all(loop, client) == "");
 }

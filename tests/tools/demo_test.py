@@ -16,7 +16,7 @@ MISSING = next((name for name in ('socat', 'ncat', 'curl') if not shutil.which(n
 # Says what a server says, and serves nobody.
 FAKE = '''#!/bin/sh
 case $1 in
-  echo | relay) echo tcp://127.0.0.1:9; exec sleep 1000;;
+  echo | relay | serve) echo tcp://127.0.0.1:9; exec sleep 1000;;
   *) exit 1;;
 esac
 '''
@@ -42,7 +42,7 @@ class Demo(unittest.TestCase):
             fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
             done = run_demo(fake)
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn('demo: 8 steps FAILED', done.stdout)
+        self.assertIn('demo: 13 steps FAILED', done.stdout)
 
     def test_it_fails_without_a_program(self):
         done = run_demo('/bin/false')

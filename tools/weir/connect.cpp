@@ -54,12 +54,12 @@ struct ClosedAtEnd {
   ~ClosedAtEnd() { transport->close(); }
 };
 
-Coro<void> send_input(EventLoop& loop, Standard& input, Ref<weir::StreamWriter> writer) {
+Coro<void> send_input(EventLoop& loop, Standard& input, weir::StreamWriter& writer) {
   if (input.is_regular_file()) {
     const std::uint64_t begin = input.file().position();
     if (begin < input.file().size()) {
       const weir::SendFileOptions rest{.offset = static_cast<std::int64_t>(begin)};
-      co_await loop.sendfile(writer->transport(), input.file(), rest);
+      co_await loop.sendfile(writer.transport(), input.file(), rest);
     }
   } else {
     const Ref<weir::StreamReader> reader = weir::make_ref<weir::StreamReader>(loop);
@@ -71,11 +71,21 @@ Coro<void> send_input(EventLoop& loop, Standard& input, Ref<weir::StreamWriter> 
       if (data.empty()) {
         break;
       }
-      writer->write(std::move(data));
-      co_await writer->drain();
+      writer.write(std::move(data));
+      co_await writer.drain();
     }
   }
-  writer->write_eof();
+  writer.write_eof();
+}
+
+// Without its input, the connection is of no use.
+Coro<void> send_or_abort(EventLoop& loop, Standard& input, weir::StreamWriter& writer) {
+  try {
+    co_await send_input(loop, input, writer);
+  } catch (...) {
+    writer.transport()->abort();
+    throw;
+  }
 }
 
 // To the disk at once, as far as it takes it.
@@ -125,15 +135,10 @@ Coro<weir::StreamPair> open(const ConnectPlan& plan) {
 }
 
 // Ends with the peer's end. What is still to be sent then has nobody to go to.
-Coro<void> exchange(EventLoop& loop, Ref<weir::StreamReader> reader, Ref<weir::StreamWriter> writer) {
+Coro<void> exchange(EventLoop& loop, Ref<weir::StreamReader> reader, weir::StreamWriter& writer) {
   Standard input(standard_input);
   Standard output(standard_output);
-  weir::Task<void> sending = loop.create_task(send_input(loop, input, writer));
-  sending.add_done_callback([writer](const weir::Future<void>& done) {
-    if (done.cancelled() || done.exception() != nullptr) {
-      writer->transport()->abort();
-    }
-  });
+  weir::Task<void> sending = loop.create_task(send_or_abort(loop, input, writer));
   std::exception_ptr error;
   try {
     if (output.is_regular_file()) {
@@ -163,7 +168,7 @@ Coro<int> connect(const ConnectPlan& plan) {
   EventLoop& loop = weir::get_running_loop();
   const weir::StreamPair stream = co_await open(plan);
   const ClosedAtEnd closed{stream.second->transport()};
-  co_await exchange(loop, stream.first, stream.second);
+  co_await exchange(loop, stream.first, *stream.second);
   co_return 0;
 }
 
