@@ -260,8 +260,8 @@ bool DatagramEndpoint::is_later(std::int64_t error, const RawAddress* to) const 
 void DatagramEndpoint::retry_later() noexcept {
   retrying_ = true;
   retry_ = LoopAccess::call_at_plain(*loop_, loop_->time() + retry_interval, Callback([this] {
-    const Ref<DatagramEndpoint> self(this);
     retrying_ = false;
+    const Ref<DatagramEndpoint> self(this);
     send_queued();
     after_sending();
   }));
@@ -269,32 +269,33 @@ void DatagramEndpoint::retry_later() noexcept {
 
 void DatagramEndpoint::sent(Op& op) noexcept {
   auto& queue = static_cast<DatagramQueue&>(op);
-  const Ref<DatagramEndpoint> self(queue.owner);
-  if (self->lost_) {
+  DatagramEndpoint& endpoint = *queue.owner;
+  if (endpoint.lost_) {
     const std::exception_ptr error = std::move(queue.error);
-    self->queue_.reset();
-    self->finish(error);
+    endpoint.queue_.reset();
+    endpoint.finish(error);
     return;
   }
+  const Ref<DatagramEndpoint> keep(&endpoint);
   if (queue.result > 0) {
     queue.consume(static_cast<std::size_t>(queue.result));
   } else {
     const Datagram first = queue.front();
-    if (self->is_later(queue.result, first.to)) {
-      self->retry_later();
+    if (endpoint.is_later(queue.result, first.to)) {
+      endpoint.retry_later();
       return;
     }
     const std::optional<RawAddress> to =
         first.to != nullptr ? std::optional<RawAddress>(*first.to) : std::nullopt;
     queue.consume(1);
-    self->sending_ = true;
-    self->send_failed(queue.result, to ? &*to : nullptr);
-    self->sending_ = false;
+    endpoint.sending_ = true;
+    endpoint.send_failed(queue.result, to ? &*to : nullptr);
+    endpoint.sending_ = false;
   }
-  if (self->queue_ != nullptr && !self->lost_) {
-    self->send_queued();
+  if (endpoint.queue_ != nullptr && !endpoint.lost_) {
+    endpoint.send_queued();
   }
-  self->after_sending();
+  endpoint.after_sending();
 }
 
 // Whoever was told to pause is told to go on, whether datagrams were taken or lost.
