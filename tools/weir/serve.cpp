@@ -202,15 +202,20 @@ class Client {
   Patience patience_;
 };
 
+Coro<void> serve_client(EventLoop& loop, const Folder& folder, const ServePlan& plan,
+                        Ref<weir::StreamReader> reader, Ref<weir::StreamWriter> writer) {
+  Client client(loop, folder, plan, std::move(reader), std::move(writer));
+  co_await client.serve();
+}
+
 }  // namespace
 
 Coro<int> serve(const Serving& serving, const ServePlan& plan) {
   EventLoop& loop = weir::get_running_loop();
   const Folder folder(plan.folder);
   const auto answer = [&loop, &folder, &plan](Ref<weir::StreamReader> reader,
-                                              Ref<weir::StreamWriter> writer) -> Coro<void> {
-    Client client(loop, folder, plan, std::move(reader), std::move(writer));
-    co_await client.serve();
+                                              Ref<weir::StreamWriter> writer) {
+    return serve_client(loop, folder, plan, std::move(reader), std::move(writer));
   };
   const ProtocolFactory factory = [&loop, handler = weir::stream_handler(answer)] {
     return weir::make_ref<weir::StreamReaderProtocol>(weir::make_ref<weir::StreamReader>(loop, longest_head),
