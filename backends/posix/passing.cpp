@@ -33,12 +33,6 @@ constexpr int receive_flags = 0;
 void set_close_on_exec(int fd) noexcept { ::fcntl(fd, F_SETFD, FD_CLOEXEC); }
 #endif
 
-#ifdef MSG_NOSIGNAL
-constexpr int send_flags = MSG_NOSIGNAL;
-#else
-constexpr int send_flags = 0;
-#endif
-
 void take(const cmsghdr& header, FdBatch& out) noexcept {
   const std::size_t count = (header.cmsg_len - CMSG_LEN(0)) / sizeof(int);
   const unsigned char* const data = CMSG_DATA(&header);

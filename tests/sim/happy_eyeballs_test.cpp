@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, count> hosts{"127.0.0.2", "127.0.0.3", "1
 // Listening where an address is to answer. Each way is blocked until it is the address's turn to speak.
 class Scene {
  public:
-  Scene(EventLoop& loop, const Fates& fates, const Order& order) : loop_(loop) {
+  Scene(EventLoop& loop, const Fates& fates, const Order& order) {
     sim::set_host("four.test", {hosts[0], hosts[1], hosts[2], hosts[3]});
     for (std::size_t i = 0; i != count; ++i) {
       sim::partition({hosts[i], port}, {});
@@ -54,7 +54,6 @@ class Scene {
   }
 
  private:
-  EventLoop& loop_;
   std::vector<Socket> listeners_;
   std::vector<TimerHandle> timers_;
 };
