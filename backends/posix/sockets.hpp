@@ -76,7 +76,11 @@ struct PosixSockets {
   using DatagramBatch = PosixDatagramBatch;
   static std::int64_t receive_from(native_socket native, std::span<std::byte> into,
                                    RawAddress& from) noexcept;
-  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept;
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams,
+                                     bool joined) noexcept;
+  // Asks the system to move datagrams of one size to or from one address together (GSO and GRO of UDP). True:
+  // it will; then they are received by a batch, and sent as `joined`.
+  static bool join_datagrams(native_socket native) noexcept;
   // Does this error tell of the other side or the way to it? Others are this machine's own trouble.
   static bool concerns_peer(std::int64_t error) noexcept;
 

@@ -61,7 +61,7 @@ struct BackendHandle {
   Watch* write_watch = nullptr;
   native_socket native = invalid_socket;
   std::uint32_t generation = 0;
-  std::uint32_t slot : 26 = 0;
+  std::uint32_t slot : 25 = 0;
   // An end of a pipe, or used as one, needs other system calls than a socket of which nobody thinks so.
   std::uint32_t pipe : 1 = 0;
   std::uint32_t write_only : 1 = 0;
@@ -71,6 +71,7 @@ struct BackendHandle {
   // A read that stops short has taken everything: so it is with TCP. One from a Unix socket also stops behind
   // a message that carries descriptors.
   std::uint32_t drained_when_short : 1 = 0;
+  std::uint32_t joined : 1 = 0;  // the system moves several of its datagrams as one
   // Answers of this handle in the ready queue. A closed socket keeps its number until there are none.
   std::uint16_t unanswered = 0;
   // Three small sets in one byte, so that an event is noted by one instruction.

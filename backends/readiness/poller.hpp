@@ -45,10 +45,11 @@ concept IsReadinessSockets =
       { S::receive_fds(native, into, received_fds) } noexcept -> std::same_as<std::int64_t>;
       { S::send_fds(native, buffer, fds) } noexcept -> std::same_as<std::int64_t>;
       { S::receive_from(native, into, out) } noexcept -> std::same_as<std::int64_t>;
-      { S::send_datagrams(native, datagrams) } noexcept -> std::same_as<std::int64_t>;
+      { S::send_datagrams(native, datagrams, bool{}) } noexcept -> std::same_as<std::int64_t>;
+      { S::join_datagrams(native) } noexcept -> std::same_as<bool>;
       { S::concerns_peer(std::int64_t{}) } noexcept -> std::same_as<bool>;
       { batch.receive(native) } noexcept -> std::same_as<std::int64_t>;
-      { batch.capacity } -> std::convertible_to<std::size_t>;
+      { batch.is_full() } noexcept -> std::same_as<bool>;
       { batch.data(index) } noexcept -> std::same_as<std::span<std::byte>>;
       { batch.from(index) } noexcept -> std::same_as<RawAddress>;
       { batch.error() } noexcept -> std::same_as<std::int64_t>;

@@ -207,6 +207,9 @@ class ReadinessBackend {
   static std::int64_t receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept;
   static std::int64_t send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept;
   std::int64_t receive_from(BackendHandle& handle, RecvFromOp& op) noexcept;
+  std::int64_t keep_batch(BackendHandle& handle) noexcept;
+  void keep_from(const BackendHandle& handle, std::size_t index, std::size_t count) noexcept;
+  bool has_batch() noexcept;
   static std::int64_t send_to(BackendHandle& handle, std::span<const Datagram> datagrams) noexcept;
 
   // The turn.

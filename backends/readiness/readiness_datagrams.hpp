@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <new>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -41,6 +42,9 @@ Started ReadinessBackend<Poller>::start(SendToOp& op) noexcept {
 template <class Poller>
 Started ReadinessBackend<Poller>::start(DatagramStream& stream) noexcept {
   stream.failures = 0;
+  if (stream.handle->joined == 0) {
+    stream.handle->joined = Sockets::join_datagrams(stream.handle->native) ? 1 : 0;
+  }
   const Started started = start_stream(stream);
   if (started == Started::pending && kept_.has(*stream.handle)) {
     stream.handle->learn(is_readable);
@@ -53,6 +57,11 @@ Started ReadinessBackend<Poller>::start(DatagramStream& stream) noexcept {
 
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::receive_from(BackendHandle& handle, RecvFromOp& op) noexcept {
+  if (handle.joined != 0 && !kept_.has(handle)) [[unlikely]] {
+    if (const std::int64_t error = keep_batch(handle); error < 0) {
+      return error;
+    }
+  }
   if (kept_.has(handle)) [[unlikely]] {
     const KeptDatagrams::Kept kept = kept_.take(handle);
     const std::size_t size = std::min(kept.data.size(), op.into.size());
@@ -67,12 +76,53 @@ std::int64_t ReadinessBackend<Poller>::receive_from(BackendHandle& handle, RecvF
   return result;
 }
 
+// What a socket gives that once had a stream may be several datagrams in one: 0, or the negated errno.
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::keep_batch(BackendHandle& handle) noexcept {
+  if (!has_batch()) {
+    return -ENOMEM;
+  }
+  const std::int64_t count = batch_->receive(handle.native);
+  if (count == -EAGAIN) {
+    handle.unlearn(is_readable | is_ended);
+  }
+  if (count < 0) {
+    return count;
+  }
+  keep_from(handle, 0, static_cast<std::size_t>(count));
+  return kept_.has(handle) ? 0 : -ENOMEM;
+}
+
+// Keeps the datagrams of the batch from `index` on. Without memory, datagrams get lost.
+template <class Poller>
+void ReadinessBackend<Poller>::keep_from(const BackendHandle& handle, std::size_t index,
+                                         std::size_t count) noexcept {
+  try {
+    for (; index != count; ++index) {
+      kept_.keep(handle, batch_->data(index), batch_->from(index));
+    }
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+template <class Poller>
+bool ReadinessBackend<Poller>::has_batch() noexcept {
+  if (batch_ == nullptr) {
+    try {
+      batch_ = std::make_unique<typename Sockets::DatagramBatch>();
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // A datagram is taken whole or not at all, so that fewer than all does not mean that there is no more room:
 // the system may have met an error, which it tells when it is asked again.
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::send_to(BackendHandle& handle,
                                                std::span<const Datagram> datagrams) noexcept {
-  const std::int64_t result = Sockets::send_datagrams(handle.native, datagrams);
+  const std::int64_t result = Sockets::send_datagrams(handle.native, datagrams, handle.joined != 0);
   if (result == -EAGAIN) {
     handle.unlearn(is_writable);
   }
@@ -87,12 +137,9 @@ void ReadinessBackend<Poller>::run_datagrams(BackendHandle& handle, DatagramStre
   if (kept_.has(handle) && !run_kept(handle, stream)) {
     return;
   }
-  if (batch_ == nullptr) {
-    batch_.reset(new (std::nothrow) typename Sockets::DatagramBatch);
-    if (batch_ == nullptr) {
-      answer_now(handle.reader, -ENOMEM);
-      return;
-    }
+  if (!has_batch()) {
+    answer_now(handle.reader, -ENOMEM);
+    return;
   }
   const std::int64_t result = batch_->receive(handle.native);
   if (result < 0) {
@@ -104,9 +151,9 @@ void ReadinessBackend<Poller>::run_datagrams(BackendHandle& handle, DatagramStre
     return;
   }
   const auto count = static_cast<std::size_t>(result);
-  // Fewer than there is room for: there are no more, unless it was an error that stopped the call. An error
-  // that comes from here on is an event of its own.
-  if (count < batch_->capacity && !handle.knows(is_ended)) {
+  // There was room for more: there are no more, unless it was an error that stopped the call. An error that
+  // comes from here on is an event of its own.
+  if (!batch_->is_full() && !handle.knows(is_ended)) {
     handle.unlearn(is_readable);
   }
   stream.failures = 0;
@@ -117,13 +164,7 @@ void ReadinessBackend<Poller>::run_datagrams(BackendHandle& handle, DatagramStre
       return;
     }
     if (handle.reader != &stream) {
-      try {
-        while (++i != count) {
-          kept_.keep(handle, batch_->data(i), batch_->from(i));
-        }
-      } catch (const std::bad_alloc&) {
-        // Datagrams get lost.
-      }
+      keep_from(handle, i + 1, count);
       return;
     }
   }

@@ -127,6 +127,7 @@ class DatagramBatch {
   }
   RawAddress from(std::size_t) const noexcept { return {}; }
   std::int64_t error() const noexcept { return 0; }
+  bool is_full() const noexcept { return received_.size() == capacity; }
 
  private:
   std::vector<std::string> received_;
@@ -156,7 +157,8 @@ struct Sockets : NoSendFile {
     std::memcpy(into.data(), received.data(), size);
     return static_cast<std::int64_t>(size);
   }
-  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept {
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams,
+                                     bool) noexcept {
     ++kernel->counts.sends;
     Socket& socket = kernel->at(native);
     if (socket.failed != 0) {
@@ -169,6 +171,7 @@ struct Sockets : NoSendFile {
     }
     return sent != 0 ? sent : -EAGAIN;
   }
+  static bool join_datagrams(native_socket) noexcept { return false; }
   static bool concerns_peer(std::int64_t error) noexcept { return error == -ECONNREFUSED; }
   static std::int64_t open(weir::AddressFamily, weir::SocketType, int) noexcept { return kernel->open(); }
   static std::int64_t open_pair(native_socket (&)[2]) noexcept { return -ENOTSUP; }

@@ -24,16 +24,19 @@ class DatagramBatch {
   std::span<std::byte> data(std::size_t index) noexcept { return memory_[index].span().first(sizes_[index]); }
   RawAddress from(std::size_t index) const noexcept { return from_[index]; }
   std::int64_t error() const noexcept { return error_; }
+  bool is_full() const noexcept { return is_full_; }
 
  private:
   std::vector<weir::Bytes> memory_;
   std::size_t sizes_[capacity] = {};
   RawAddress from_[capacity];
   std::int64_t error_ = 0;
+  bool is_full_ = false;
 };
 
 inline std::int64_t DatagramBatch::receive(native_socket native) noexcept {
   error_ = 0;
+  is_full_ = false;
   while (memory_.size() != capacity) {
     memory_.emplace_back(std::size_t{256} * 1024);
   }
@@ -47,6 +50,7 @@ inline std::int64_t DatagramBatch::receive(native_socket native) noexcept {
     }
     sizes_[i] = static_cast<std::size_t>(result);
   }
+  is_full_ = true;
   return capacity;
 }
 

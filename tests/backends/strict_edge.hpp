@@ -73,7 +73,8 @@ struct Sockets : NoSendFile {
     return with(native,
                 [&](Network& network, auto& socket) { return network.receive_from(socket, into, from); });
   }
-  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams) noexcept {
+  static std::int64_t send_datagrams(native_socket native, std::span<const Datagram> datagrams,
+                                     bool) noexcept {
     return with(native, [&](Network& network, auto& socket) {
       std::int64_t sent = 0;
       std::int64_t result = 1;
@@ -87,6 +88,7 @@ struct Sockets : NoSendFile {
       return sent != 0 ? sent : result;
     });
   }
+  static bool join_datagrams(native_socket) noexcept { return false; }
   static bool concerns_peer(std::int64_t error) noexcept { return error == -ECONNREFUSED; }
   template <class Call>
   static std::int64_t with(native_socket native, Call call) noexcept {
