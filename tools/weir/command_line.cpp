@@ -27,8 +27,8 @@ constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:88
 constexpr const char* server_footer =
     "Addresses are tcp://127.0.0.1:8888, tcp://[::1]:8888 or tcp://localhost:8888;\n"
     "tcp://0.0.0.0:8888 and tcp://[::]:8888 are all interfaces. Port 0 takes a free one.\n"
-    "unix://PATH is a Unix socket, unix://@NAME one of Linux's abstract names; echo and discard\n"
-    "also serve udp://127.0.0.1:8888. Each bound address is printed as one line on stdout.\n"
+    "unix://PATH is a Unix socket, unix://@NAME one of Linux's abstract names; echo, discard and\n"
+    "relay also serve udp://127.0.0.1:8888. Each bound address is printed as one line on stdout.\n"
     "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
     "cannot be had; 2: the command line is wrong.";
 
@@ -43,6 +43,7 @@ struct Texts {
   std::vector<std::string> servers;
   std::string resolve_timeout = "10s";
   std::string idle_timeout = "60s";
+  std::string linger = "1s";
 };
 
 // A check whose complaint shows the value, after the name of the option that CLI11 puts before it.
@@ -140,12 +141,21 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
   add_serving_options(discard, texts, line.serving);
 
   CLI::App& relay = *app.add_subcommand(
-      "relay", "Pass connections on to another server, with back-pressure and half-close both ways");
+      "relay",
+      "Pass connections on to another server, with back-pressure and half-close both ways, or\n"
+      "datagrams and their answers");
   relay.add_option("LISTEN", texts.listen_one, listen_help)
       ->required()
       ->type_name("ADDRESS")
-      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
-  add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails");
+      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed, Udp::allowed); }));
+  add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails",
+             Udp::allowed);
+  relay
+      .add_option("--idle-timeout", texts.idle_timeout,
+                  "udp: a client from or for which nothing has come for so long is forgotten")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check(&must_last));
   add_serving_options(relay, texts, line.serving);
 
   describe_serve(app, texts, line);
@@ -178,13 +188,22 @@ void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
 void describe_connect(CLI::App& app, Texts& texts) {
   CLI::App& connect =
       *app.add_subcommand("connect", "Send standard input to a server, and write what it answers");
-  add_target(connect, texts, "The server, such as tcp://localhost:8888 or unix:///run/echo");
+  add_target(connect, texts,
+             "The server, such as tcp://localhost:8888, udp://localhost:8888 or unix:///run/echo",
+             Udp::allowed);
   connect.add_option("--timeout", texts.timeout, "How long connecting may take")
       ->type_name("DURATION")
       ->capture_default_str()
       ->check(check(&must_last));
+  connect
+      .add_option("--linger", texts.linger,
+                  "udp: how long after the end of the input, and after each answer, to wait for another")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check(&must_last));
   connect.footer(
-      "The end of the input ends the sending side; the end of the answer ends the program.\n"
+      "The end of the input ends the sending side; the end of the answer ends the program. To a udp://\n"
+      "address, each piece of input goes as a datagram: a line of a terminal, at most 1400 bytes.\n"
       "Exit status: 0 when the answer ended in good order, 1 after an error, 2 for a wrong command\n"
       "line, 130 after Ctrl-C.");
 }
@@ -226,10 +245,10 @@ void take_texts(const Texts& texts, CommandLine& line) {
     line.serving.listen.push_back(parse_endpoint(text, PortZero::allowed, Udp::allowed));
   }
   if (!texts.listen_one.empty()) {
-    line.serving.listen.push_back(parse_endpoint(texts.listen_one, PortZero::allowed));
+    line.serving.listen.push_back(parse_endpoint(texts.listen_one, PortZero::allowed, Udp::allowed));
   }
   if (!texts.target.empty()) {
-    line.relay_target = line.connect.target = line.ping.target =
+    line.relay.target = line.connect.target = line.ping.target =
         parse_endpoint(texts.target, PortZero::refused, Udp::allowed);
   }
   if (!texts.busy_poll.empty()) {
@@ -237,7 +256,8 @@ void take_texts(const Texts& texts, CommandLine& line) {
   }
   line.connect.timeout = line.ping.timeout = parse_duration(texts.timeout);
   line.resolve.timeout = parse_duration(texts.resolve_timeout);
-  line.serve.idle_timeout = parse_duration(texts.idle_timeout);
+  line.connect.linger = parse_duration(texts.linger);
+  line.relay.idle_timeout = line.serve.idle_timeout = parse_duration(texts.idle_timeout);
   for (const std::string& text : texts.servers) {
     line.resolve.servers.push_back(parse_name_server(text));
   }
@@ -249,6 +269,9 @@ void take_texts(const Texts& texts, CommandLine& line) {
                                    [](const Endpoint& endpoint) { return endpoint.is_udp; });
   if (has_udp && (line.serving.once || line.api != EchoApi::protocol)) {
     throw CLI::ValidationError("LISTEN", "udp:// has no connections: neither --once nor another --api");
+  }
+  if (!texts.listen_one.empty() && has_udp != line.relay.target.is_udp) {
+    throw CLI::ValidationError("TARGET", "udp:// is relayed to udp:// only, and nothing else is");
   }
   constexpr std::size_t most_of_datagram = 65507;
   if (line.ping.target.is_udp && line.ping.size > most_of_datagram) {

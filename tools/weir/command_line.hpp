@@ -15,7 +15,7 @@ struct CommandLine {
   Verb verb = Verb::info;
   Serving serving;
   EchoApi api = EchoApi::protocol;
-  Endpoint relay_target;
+  RelayPlan relay;
   ServePlan serve;
   ConnectPlan connect;
   PingPlan ping;

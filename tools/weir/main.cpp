@@ -23,7 +23,7 @@ weir::Coro<int> start(const CommandLine& line) {
     case Verb::discard:
       return program::discard(line.serving);
     case Verb::relay:
-      return program::relay(line.serving, line.relay_target);
+      return program::relay(line.serving, line.relay);
     case Verb::serve:
       return program::serve(line.serving, line.serve);
     case Verb::connect:

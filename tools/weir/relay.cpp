@@ -1,5 +1,5 @@
-// `weir relay`: a TCP proxy. A connection of it is two legs, the client's and the target's; each writes into
-// the other and reads no faster than the other can write.
+// `weir relay`: a proxy for streams. A connection of it is two legs, the client's and the target's; each
+// writes into the other and reads no faster than the other can write.
 #include "tools/weir/connecting.hpp"
 #include "tools/weir/error_text.hpp"
 #include "tools/weir/verbs.hpp"
@@ -169,9 +169,13 @@ void Leg::report(const std::exception_ptr& error) const {
 
 }  // namespace
 
-weir::Coro<int> relay(const Serving& serving, const Endpoint& target) {
+weir::Coro<int> relay(const Serving& serving, const RelayPlan& plan) {
+  if (plan.target.is_udp) {
+    co_await relay_datagrams(serving, plan);
+    co_return 0;
+  }
   const RelayPtr shared = std::make_shared<Relay>();
-  shared->target = target;
+  shared->target = plan.target;
   const ProtocolFactory factory = [&shared] { return weir::make_ref<Leg>(shared); };
   const std::function<void()> on_stop = [&shared] { shared->stop(); };
   co_await serve_protocols(weir::get_running_loop(), serving, factory, on_stop);

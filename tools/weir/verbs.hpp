@@ -27,8 +27,15 @@ weir::Coro<void> echo_by_coroutines(weir::EventLoop& loop, const Serving& servin
 // Reads and drops (RFC 863).
 weir::Coro<int> discard(const Serving& serving);
 
-// Passes what comes in on to `target`, and back.
-weir::Coro<int> relay(const Serving& serving, const Endpoint& target);
+struct RelayPlan {
+  Endpoint target;
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);  // of a client of datagrams
+};
+
+// Passes what comes in on to the target, and back.
+weir::Coro<int> relay(const Serving& serving, const RelayPlan& plan);
+// The same for udp:// addresses.
+weir::Coro<void> relay_datagrams(const Serving& serving, const RelayPlan& plan);
 
 struct ServePlan {
   std::string folder;
@@ -41,10 +48,13 @@ weir::Coro<int> serve(const Serving& serving, const ServePlan& plan);
 struct ConnectPlan {
   Endpoint target;
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);  // to connect
+  std::chrono::nanoseconds linger = std::chrono::seconds(1);    // for datagrams after the end of the input
 };
 
 // Sends standard input to a server and writes what it answers, until the server ends.
 weir::Coro<int> connect(const ConnectPlan& plan);
+// The same for a udp:// address: until the input has ended and nothing has come for a while.
+weir::Coro<void> connect_datagrams(weir::EventLoop& loop, const ConnectPlan& plan);
 
 struct PingPlan {
   Endpoint target;
