@@ -118,7 +118,7 @@ void DatagramEndpoint::received(DatagramStream& stream, std::span<std::byte> dat
     const ContextScope scope(self.context_);
     self.protocol().datagram_received(data, Address(from));
   } catch (...) {
-    self.callback_failed("Fatal error: protocol.datagram_received() call failed.");
+    self.report("protocol.datagram_received() failed", std::current_exception());
   }
 }
 
@@ -366,18 +366,12 @@ void DatagramEndpoint::tell(std::int64_t error, const char* call, const Address&
     protocol().error_received(address.family() != AddressFamily::unspecified ? os_error(error, call, address)
                                                                              : os_error(error, call));
   } catch (...) {
-    callback_failed("Fatal error: protocol.error_received() call failed.");
+    report("protocol.error_received() failed", std::current_exception());
   }
 }
 
 void DatagramEndpoint::report(const char* message, std::exception_ptr exception) noexcept {
   report_failure(*this, protocol_.get(), describe(), message, std::move(exception));
-}
-
-void DatagramEndpoint::callback_failed(const char* message) noexcept {
-  std::exception_ptr error = std::current_exception();
-  report(message, error);
-  lose(std::move(error));
 }
 
 // The endpoint is over: what is unsent is dropped, and connection_lost comes in a later turn.

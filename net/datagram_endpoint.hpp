@@ -80,7 +80,6 @@ class DatagramEndpoint final : public DatagramTransport, private DatagramStream 
   // Ending.
   void tell(std::int64_t error, const char* call, const Address& address) noexcept;
   void report(const char* message, std::exception_ptr exception) noexcept;
-  void callback_failed(const char* message) noexcept;
   void lose(std::exception_ptr error) noexcept;
   static void run_lost(void* object, std::uintptr_t error, std::uintptr_t, ReadyAction action);
   void finish(std::exception_ptr error) noexcept;

@@ -23,11 +23,21 @@ class Counting final : public DatagramProtocol {
     text += as_text(data);
   }
   void error_received(const std::system_error&) override { ++errors; }
-  void connection_lost(std::exception_ptr) override { is_lost = true; }
+  void connection_lost(std::exception_ptr why) override {
+    is_lost = true;
+    try {
+      if (why) {
+        std::rethrow_exception(std::move(why));
+      }
+    } catch (const std::system_error& error) {
+      lost_with = error.code();
+    }
+  }
 
   std::size_t received = 0;
   std::size_t errors = 0;
   std::string text;
+  std::error_code lost_with;
   bool is_lost = false;
 };
 
@@ -88,6 +98,47 @@ WEIR_TEST("DGRM-005 LESSON-034 ENOBUFS is would-block: nothing is lost, told or 
     }
   }
   CHECK(met >= 2);
+}
+
+namespace {
+
+// Which call receives a datagram, and which of its errors is ENOMEM.
+Coro<CallFault> out_of_memory(EventLoop& loop) {
+  for (std::uint64_t call = 0; call != 20; ++call) {
+    for (std::size_t error = 0; error != 8; ++error) {
+      CallFault fault{.at = call, .error = error, .data_only = true};
+      Pair pair = co_await make_pair(loop);
+      const FaultyCalls faulty(fault);
+      pair.sender->sendto("x");
+      co_await until([&] { return FaultyCalls::error() != 0 || pair.receiving->received == 1; });
+      const bool is_found =
+          FaultyCalls::error() == ENOMEM && std::string_view(FaultyCalls::name()).starts_with("rec");
+      FaultyCalls::stop();
+      co_await end(pair);
+      if (is_found) {
+        fault.for_ever = true;
+        co_return fault;
+      }
+    }
+  }
+  FAIL("no call receives");
+  co_return CallFault();
+}
+
+}  // namespace
+
+WEIR_TEST("DGRM-008 an error that never goes away closes the endpoint with it") {
+  const CallFault fault = co_await out_of_memory(loop);
+  Pair pair = co_await make_pair(loop);
+  const FaultyCalls faulty(fault);
+  pair.sender->sendto("x");
+  co_await until([&] { return pair.receiving->is_lost; });
+  FaultyCalls::stop();
+  CHECK(pair.receiving->errors > 1);  // each was told
+  CHECK(pair.receiver->is_closing());
+  CHECK(pair.receiving->lost_with == std::errc::not_enough_memory);
+  env.expect_report("the endpoint can receive no more");
+  co_await end(pair);
 }
 
 #if defined(WEIR_BACKEND_EPOLL)

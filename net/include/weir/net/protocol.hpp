@@ -97,7 +97,7 @@ class WEIR_API DatagramProtocol : public BaseProtocol {
   virtual void connection_made(Ref<DatagramTransport> transport);
   // A datagram has arrived, which may be empty (datagram_received). `from` is its sender, of family
   // unspecified for a Unix socket without a name. Both are lent until this returns. An exception thrown here
-  // is reported and closes the endpoint with it.
+  // is reported; the endpoint goes on, as one sender must not deafen it for all others.
   virtual void datagram_received(std::span<const std::byte> data, const Address& from);
   // Sending or receiving a datagram has failed (error_received): `error` names the call and where it went.
   // The endpoint stays open, and what was to be sent with this call is lost. It may come from inside sendto.
