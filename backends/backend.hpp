@@ -152,7 +152,8 @@ concept HasDatagrams = requires(B& b, RecvFromOp& recv_from, SendToOp& send_to, 
   { b.start(receiving) } noexcept -> std::same_as<Started>;
   { b.stop(receiving) } noexcept -> std::same_as<void>;
   // As try_send: how many datagrams it took, at least one; -EAGAIN; or the error of the first. Not while a
-  // SendToOp is pending on the handle.
+  // SendToOp is pending on the handle. It is how datagrams to the address of a Unix socket are sent: no event
+  // tells when that one has room, so that whoever sends asks again.
   { b.try_send_to(handle, datagrams) } noexcept -> std::same_as<std::int64_t>;
 };
 

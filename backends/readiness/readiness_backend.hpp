@@ -69,7 +69,7 @@ class ReadinessBackend {
   Started start(DatagramStream& stream) noexcept;
   std::int64_t try_send_to(BackendHandle* handle, std::span<const Datagram> datagrams) noexcept {
     assert(handle->writer == nullptr);
-    return handle->knows(is_writable) ? send_to(*handle, datagrams) : -EAGAIN;
+    return handle->knows(is_writable) || is_to_unix(datagrams) ? send_to(*handle, datagrams) : -EAGAIN;
   }
   void stop(DatagramStream& stream) noexcept { stop_stream(stream); }
   void cancel(Op& op) noexcept;
@@ -206,6 +206,11 @@ class ReadinessBackend {
   static std::int64_t accept(BackendHandle& handle, RawAddress& peer) noexcept;
   static std::int64_t receive_fds(BackendHandle& handle, RecvFdsOp& op) noexcept;
   static std::int64_t send_fds(BackendHandle& handle, const SendFdsOp& op) noexcept;
+  // Whether there is room is then a matter of the receiver, of which no event tells.
+  static bool is_to_unix(std::span<const Datagram> datagrams) noexcept {
+    const RawAddress* const to = datagrams.front().to;
+    return to != nullptr && to->family == AddressFamily::unix_domain;
+  }
   std::int64_t receive_from(BackendHandle& handle, RecvFromOp& op) noexcept;
   std::int64_t keep_batch(BackendHandle& handle) noexcept;
   void keep_from(const BackendHandle& handle, std::size_t index, std::size_t count) noexcept;

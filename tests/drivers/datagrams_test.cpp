@@ -1,11 +1,13 @@
 // Datagrams and the calls that they cost: how many there are, and which of their errors lose nothing.
 #include "tests/drivers/calls.hpp"
+#include "tests/net/folder.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/weir.hpp>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -13,6 +15,7 @@
 
 using namespace weir;
 using namespace weir::testing;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -142,6 +145,37 @@ WEIR_TEST("DGRM-008 an error that never goes away closes the endpoint with it") 
 }
 
 #if defined(WEIR_BACKEND_EPOLL)
+
+namespace {
+
+Coro<void> send_to(EventLoop& loop, Socket& sender, Address address) {
+  co_await loop.sock_sendto(sender, std::string_view("x"), address);
+}
+
+}  // namespace
+
+WEIR_TEST("SOCK-013 LESSON-034 waiting for a full Unix receiver does not keep the processor busy") {
+  const Folder folder;
+  const Address address = Address::unix_path(folder.file("receiver"));
+  Socket receiver = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  receiver.bind(address);
+  Socket others = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  Socket sender = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  Task<void> filling = loop.create_task(send_to(loop, others, address));
+  for (co_await sleep(0s); filling.done(); co_await sleep(0s)) {
+    filling = loop.create_task(send_to(loop, others, address));
+  }
+  filling.cancel();
+  CHECK_THROWS_AS(co_await filling, CancelledError);
+  const FaultyCalls counting({});
+  Task<void> sending = loop.create_task(send_to(loop, sender, address));
+  co_await sleep(20ms);
+  CHECK(FaultyCalls::count() > 0);
+  CHECK(FaultyCalls::count() < 100);  // a few for each of 20 attempts
+  CHECK_FALSE(sending.done());
+  co_await loop.sock_recv(receiver, 10);
+  co_await sending;
+}
 
 WEIR_TEST("LESSON-034 small datagrams cost less than a tenth of a system call each") {
   const bool is_long = std::getenv("WEIR_TEST_LONG") != nullptr;

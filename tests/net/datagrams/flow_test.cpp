@@ -109,6 +109,65 @@ WEIR_TEST("DGRM-005 LESSON-034 an error while it is paused loses one datagram, a
   co_await sender.close();
 }
 
+namespace {
+
+Coro<void> send_numbers(EventLoop& loop, Socket& sender, Address to, int count) {
+  for (int i = 0; i != count; ++i) {
+    const std::string text = std::to_string(10'000 + i);
+    const std::size_t sent = co_await loop.sock_sendto(sender, text, to);
+    CHECK(sent == 5);
+  }
+}
+
+// Sends until the receiver takes no more.
+Coro<int> fill(EventLoop& loop, Socket& sender, const Address& to) {
+  for (int sent = 0;; ++sent) {
+    Task<void> sending = loop.create_task(send_numbers(loop, sender, to, 1));
+    co_await settle(loop);
+    if (!sending.done()) {
+      sending.cancel();
+      CHECK_THROWS_AS(co_await sending, CancelledError);
+      co_return sent;
+    }
+  }
+}
+
+}  // namespace
+
+WEIR_TEST(
+    "DGRM-005 SOCK-013 sock_sendto to a full Unix receiver goes on when there is room, and can be "
+    "cancelled") {
+  if (!has("unix_sockets")) {
+    skip("DGRM-005", "unix_sockets");
+    co_return;
+  }
+  const Folder folder;
+  const Address address = Address::unix_path(folder.file("receiver"));
+  Socket receiver = unix_receiver(address.path());
+  Socket sender = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  // What others have sent is in the way: their socket is the one that the system tells of room.
+  Socket others = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  const int room = co_await fill(loop, others, address);
+  CHECK(room > 0);
+  Task<void> sending = loop.create_task(send_numbers(loop, sender, address, 20));
+  co_await settle(loop);
+  for (int i = 0; i != room + 20; ++i) {
+    CHECK(co_await receive_one(loop, receiver) == std::to_string(10'000 + std::max(0, i - room)));
+  }
+  co_await sending;
+  // The socket is closed, and so is the other side, while one waits.
+  co_await fill(loop, others, address);
+  Task<void> waiting = loop.create_task(send_numbers(loop, sender, address, 1));
+  co_await settle(loop);
+  sender.close();
+  CHECK_THROWS_AS(co_await waiting, std::system_error);
+  Socket another = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  Task<void> refused = loop.create_task(send_numbers(loop, another, address, 1));
+  co_await settle(loop);
+  receiver.close();
+  CHECK_THROWS_AS(co_await refused, std::system_error);
+}
+
 WEIR_TEST("DGRM-005 limits of one's own") {
   Endpoint near = co_await bound_endpoint(loop);
   CHECK(near.transport->get_write_buffer_limits() == WriteBufferLimits{16 * 1024, 64 * 1024});

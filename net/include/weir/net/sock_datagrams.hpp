@@ -68,7 +68,11 @@ class WEIR_API SendToAwaiter : public SockAwaiter, private SendToOp {
   bool await_ready();
   template <std::derived_from<PromiseBase> P>
   void await_suspend(std::coroutine_handle<P> coroutine) noexcept {
-    suspend(coroutine, *this);
+    if (waits_for_retry_) [[unlikely]] {
+      suspend(coroutine);
+    } else {
+      suspend(coroutine, *this);
+    }
   }
   std::size_t await_resume() const {
     if (result < 0) [[unlikely]] {
@@ -80,10 +84,14 @@ class WEIR_API SendToAwaiter : public SockAwaiter, private SendToOp {
  private:
   static bool cancel_op(CancelHook& hook, std::string_view message) noexcept;
   static void done(Op& op) noexcept;
+  // False: a timer tries again.
+  bool try_again_and_again();
   [[noreturn]] void fail_with_address() const;
 
   Datagram datagram_;
   Address to_;
+  TimerHandle retry_;
+  bool waits_for_retry_ = false;
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -51,11 +51,15 @@ class WEIR_API SockAwaiter : public AwaiterBase, protected CancelHook {
   inline bool may_go_on() const noexcept;
   template <std::derived_from<PromiseBase> P>
   void suspend(std::coroutine_handle<P> coroutine, const Op& op) noexcept {
-    task_ = coroutine.promise().task;
-    task_->suspend(coroutine, coroutine.promise(), *this);
+    suspend(coroutine);
     if (op.state == OpState::idle) [[unlikely]] {
       task_->wake();  // done already; it only gives way to others
     }
+  }
+  template <std::derived_from<PromiseBase> P>
+  void suspend(std::coroutine_handle<P> coroutine) noexcept {
+    task_ = coroutine.promise().task;
+    task_->suspend(coroutine, coroutine.promise(), *this);
   }
   // Asks for the end of the operation because the task is cancelled: from here on that cannot be taken back.
   void interrupt(Op& op) const noexcept;
