@@ -100,6 +100,8 @@ concept HasHandles = requires(B& b, const B& cb, BackendHandle* handle, BackendH
   // A mark of net/ on handles that belong to a transport, for add_reader's refusal (FDW-009).
   { b.set_transport(handle, true) } noexcept -> std::same_as<void>;
   { cb.is_transport(handle) } noexcept -> std::same_as<bool>;
+  // Tells that it is a socket of TCP, where that is known, so that the system need not be asked.
+  { b.set_tcp(handle) } noexcept -> std::same_as<void>;
 
   // Readiness of a descriptor. watch() begins to watch watch.direction of `native`: 0 or a negated errno
   // (EBADF, EPERM for a regular file under epoll, ENOTSUP when the backend lacks native_descriptors for

@@ -67,6 +67,7 @@ class RefusingBackend {
   void set_transport(BackendHandle*, bool) noexcept {}
   bool is_transport(BackendHandle*) const noexcept { return false; }
   void set_pipe(BackendHandle*, Direction) noexcept {}
+  void set_tcp(BackendHandle*) noexcept {}
 
   Started start(ConnectOp& op) noexcept { return refuse(op); }
   Started start(AcceptOp& op) noexcept { return refuse(op); }

@@ -55,6 +55,9 @@ Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket
       Ref<StreamTransport>(new StreamTransport(loop, std::move(protocol), peer, std::move(context), server));
   transport->native_ = SocketAccess::give(socket, transport->handle);
   transport->backend().set_transport(transport->handle, true);
+  if (peer.family == AddressFamily::inet || peer.family == AddressFamily::inet6) {
+    transport->backend().set_tcp(transport->handle);
+  }
   transport->add_ref();  // its own, until finish() or loop_closed()
   transport->list().push(*transport);
   return transport;

@@ -33,6 +33,7 @@ class ReadinessBackend {
   BackendHandle* find(native_socket native) noexcept { return table_.find(native); }
   void set_owner(BackendHandle* handle, BackendHandle** owner) noexcept { handle->owner = owner; }
   Op* pending(BackendHandle* handle, Direction direction) const noexcept { return handle->op(direction); }
+  void set_tcp(BackendHandle* handle) noexcept { handle->kind_known = handle->drained_when_short = 1; }
   void set_transport(BackendHandle* handle, bool is) noexcept { handle->transport = is; }
   bool is_transport(BackendHandle* handle) const noexcept { return handle->transport; }
   void set_pipe(BackendHandle* handle, Direction direction) noexcept;
@@ -175,10 +176,11 @@ class ReadinessBackend {
   // Asks the system, once.
   [[gnu::noinline]] static bool is_drained_when_short(BackendHandle& handle) noexcept {
     if (!handle.kind_known) {
-      const std::int64_t family = Sockets::family(handle.native);
+      const auto family = static_cast<AddressFamily>(Sockets::family(handle.native));
+      const auto type = static_cast<SocketType>(Sockets::type(handle.native));
       handle.kind_known = 1;
-      handle.drained_when_short = family == static_cast<std::int64_t>(AddressFamily::inet) ||
-                                  family == static_cast<std::int64_t>(AddressFamily::inet6);
+      handle.drained_when_short = (family == AddressFamily::inet || family == AddressFamily::inet6) &&
+                                  type == SocketType::stream;
     }
     return handle.drained_when_short;
   }

@@ -75,6 +75,7 @@ class SimBackend {
   BackendHandle* find(native_socket native) noexcept;
   void set_owner(BackendHandle* handle, BackendHandle** owner) noexcept;
   Op* pending(BackendHandle* handle, Direction direction) const noexcept;
+  void set_tcp(BackendHandle*) noexcept {}  // it knows
   void set_transport(BackendHandle* handle, bool is) noexcept;
   bool is_transport(BackendHandle* handle) const noexcept;
   void set_pipe(BackendHandle* handle, Direction direction) noexcept;

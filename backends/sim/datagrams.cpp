@@ -110,6 +110,15 @@ std::int64_t Network::bind_for_sending(Socket& socket, AddressFamily family) {
 
 // --- Sending
 
+std::int64_t Network::send_as_datagram(Socket& socket, std::span<const ConstBuffer> buffers) {
+  std::vector<std::byte> data;
+  for (const ConstBuffer& buffer : buffers) {
+    data.insert(data.end(), buffer.begin(), buffer.end());
+  }
+  const std::int64_t result = send_to(socket, {data, nullptr});
+  return result < 0 ? result : static_cast<std::int64_t>(data.size());
+}
+
 std::int64_t Network::send_to(Socket& socket, const Datagram& datagram) {
   if (const CallVerdict verdict = ask_call_hook(NetworkCall::send); verdict.error != 0) {
     return -verdict.error;

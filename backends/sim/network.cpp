@@ -246,6 +246,9 @@ std::size_t Network::room(const Socket& socket) const noexcept {
 
 std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers,
                            std::span<const native_socket> fds) {
+  if (socket.type == SocketType::datagram && fds.empty()) {
+    return send_as_datagram(socket, buffers);
+  }
   const CallVerdict verdict = ask_call_hook(NetworkCall::send);
   if (verdict.error != 0) {
     return -verdict.error;
@@ -304,6 +307,10 @@ std::int64_t Network::send(Socket& socket, std::span<const ConstBuffer> buffers,
 }
 
 std::int64_t Network::receive(Socket& socket, std::span<std::byte> into, FdBatch* fds) {
+  if (socket.type == SocketType::datagram && fds == nullptr) {
+    RawAddress from;
+    return receive_from(socket, into, from);
+  }
   const CallVerdict verdict = ask_call_hook(NetworkCall::receive);
   if (verdict.error != 0) {
     return -verdict.error;

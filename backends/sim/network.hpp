@@ -56,6 +56,8 @@ class Network {
   // Without `fds`, descriptors that come with the bytes are closed.
   std::int64_t receive(Socket& socket, std::span<std::byte> into, FdBatch* fds = nullptr);
   // In datagrams.cpp. 1 when the datagram was sent.
+  // One datagram of these to the connected peer: how many bytes it has.
+  std::int64_t send_as_datagram(Socket& socket, std::span<const ConstBuffer> buffers);
   std::int64_t send_to(Socket& socket, const Datagram& datagram);
   std::int64_t receive_from(Socket& socket, std::span<std::byte> into, RawAddress& from);
   std::int64_t change_group(Socket& socket, const RawAddress& group, bool joins);

@@ -130,7 +130,9 @@ struct Sockets : NoSendFile {
   }
   static std::int64_t adopt(native_socket) noexcept { return -ENOTSUP; }
   static std::int64_t is_blocking(native_socket) noexcept { return 0; }
-  static std::int64_t type(native_socket) noexcept { return -ENOTSUP; }
+  static std::int64_t type(native_socket native) noexcept {
+    return with(native, [](Network&, auto& socket) { return static_cast<int>(socket.type); });
+  }
   static std::int64_t family(native_socket native) noexcept {
     return with(native, [](Network&, auto& socket) { return static_cast<int>(socket.family); });
   }

@@ -4,6 +4,12 @@
 using namespace weir;
 using namespace weir::testing;
 
+namespace {
+
+Coro<Bytes> receive_some(EventLoop& loop, Socket& socket) { co_return co_await loop.sock_recv(socket, 100); }
+
+}  // namespace
+
 WEIR_TEST("SOCK-008 datagrams travel with addresses") {
   Socket near = bound_socket();
   Socket far = bound_socket();
@@ -119,6 +125,24 @@ WEIR_TEST("SOCK-014 closing the socket ends a pending sock_recvfrom") {
     code = error.code();
   }
   CHECK(code == std::errc::bad_file_descriptor);
+}
+
+WEIR_TEST("SOCK-008 sock_recv takes the datagrams that wait one by one, though none fills its memory") {
+  Socket near = bound_socket();
+  Socket far = bound_socket();
+  const Address from = far.local_address();
+  co_await loop.sock_connect(near, from);
+  co_await loop.sock_connect(far, near.local_address());
+  Task<Bytes> first = loop.create_task(receive_some(loop, near));
+  co_await settle(loop);  // it waits
+  for (const std::string_view text : {"1", "22", "333", "4444"}) {
+    co_await loop.sock_sendall(far, text);
+  }
+  CHECK((co_await first).view() == "1");
+  for (const std::string_view text : {"22", "333", "4444"}) {
+    const Bytes received = co_await loop.sock_recv(near, 100);
+    CHECK(received.view() == text);
+  }
 }
 
 WEIR_TEST("SOCK-008 an error of sock_sendto names the address") {
