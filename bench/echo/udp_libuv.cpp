@@ -1,0 +1,33 @@
+// libuv's echo server of datagrams: one buffer, answers at once; one that the system does not take is
+// dropped.
+#include "bench/echo/listening.hpp"
+
+#include <uv.h>
+
+#include <vector>
+
+namespace {
+
+std::vector<char> buffer(64 * 1024);
+
+void give_buffer(uv_handle_t*, std::size_t, uv_buf_t* result) {
+  *result = uv_buf_init(buffer.data(), static_cast<unsigned>(buffer.size()));
+}
+
+void received(uv_udp_t* socket, ssize_t count, const uv_buf_t* data, const sockaddr* from, unsigned) {
+  if (count >= 0 && from != nullptr) {
+    const uv_buf_t answer = uv_buf_init(data->base, static_cast<unsigned>(count));
+    uv_udp_try_send(socket, &answer, 1, from);
+  }
+}
+
+}  // namespace
+
+int main() {
+  uv_loop_t* loop = uv_default_loop();
+  uv_udp_t socket;
+  uv_udp_init(loop, &socket);
+  uv_udp_open(&socket, bench::receive_datagrams_anywhere());
+  uv_udp_recv_start(&socket, &give_buffer, &received);
+  return uv_run(loop, UV_RUN_DEFAULT);
+}
