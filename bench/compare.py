@@ -166,7 +166,7 @@ def echo_comparisons(settings):
             continue
         cell.seconds = settings.echo_seconds
         if settings.quick:
-            cell.servers = tuple(name for name in cell.servers if name not in ('libevent', 'libev'))
+            cell.servers = tuple(name for name in cell.servers if name.removesuffix('_udp') not in ('libevent', 'libev'))
         variants = [name for name in cell.servers if name in every]
         result.append(Comparison(cell.name, variants, lambda name, cell=cell: measure.echo(program, every[name], cell),
                                  cell.rounds, settings.echo_seconds + 0.4 if not cell.count else 3))
