@@ -64,10 +64,11 @@ class Nginx:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        # Killed, it would leave its worker behind.
-        self.process.terminate()
-        self.process.communicate(timeout=measure.LIMIT)
+    def __exit__(self, failure, *_):
+        self.process.terminate()  # killed, it would leave its worker behind
+        said = self.process.communicate(timeout=measure.LIMIT)[1].strip()
+        if failure and said:
+            raise RuntimeError(f'nginx: {said}')
 
 
 @contextlib.contextmanager
