@@ -35,7 +35,8 @@ class Cell:
     size: int
     depth: int = 1
     count: int = 0  # 0: by time
-    one_way: bool = False
+    work: str = ''  # an option of the load generator: --one-way, --udp, --churn; connections that echo unless given
+    label: str = 'house'
     rounds: float = 1  # times the usual number
     quick: bool = True
     servers: tuple = ()
@@ -44,11 +45,22 @@ class Cell:
 
     def options(self):
         how_long = ['--count', self.count] if self.count else ['--seconds', self.seconds]
-        return ['--connections', self.connections, '--size', self.size, '--depth', self.depth, *how_long,
-                *(['--one-way'] if self.one_way else [])]
+        return ['--connections', self.connections, '--size', self.size, '--depth', self.depth, *how_long, *self.work.split()]
 
     def warm(self):
-        return ['--connections', min(self.connections, 16), '--size', self.size, '--count', 16, *(['--one-way'] if self.one_way else [])]
+        return ['--connections', min(self.connections, 16), '--size', self.size, '--count', 16, *self.work.split()]
+
+
+@dataclasses.dataclass
+class FileCell:
+    """The work of wrk: so many connections, kept alive, ask for one file of so many bytes again and again. nginx is the reference."""
+    name: str
+    connections: int
+    size: int
+    label: str = 'endpoints'
+    servers: tuple = ('nginx', 'weir')
+    targets: dict = dataclasses.field(default_factory=dict)
+    seconds: int = 2  # wrk counts whole ones
 
 
 def both(throughput, cpu):
@@ -60,6 +72,8 @@ def echo_cells():
              'weir_streams': both(0.98, 1.02)}
     everyone = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
     large = ('floor', 'floor_256k', 'weir', 'weir_256k', 'weir_buffered', *PEERS)
+    datagrams = {'servers': ('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS)),
+                 'targets': {'weir_udp': both(1.02, 0.98)}, 'work': '--udp', 'label': 'endpoints'}
     return [
         Cell('TCP 1×64 B×1', 1, 64, servers=everyone, targets={'weir': both(0.99, 1.00), 'weir_buffered': both(0.99, 1.00)}),
         Cell('TCP 1×64 B×1, busy polling', 1, 64, servers=('floor_spin', 'weir_busy'),
@@ -71,16 +85,26 @@ def echo_cells():
         Cell('TCP 16×64 KiB×1', 16, 64 * 1024, servers=large, targets={'weir_256k': both(1.05, 0.97)}),
         Cell('2 GiB echoed on one connection', 1, 64 * 1024, depth=16, count=2048 * 16, servers=large,
              targets={'weir_256k': both(1.10, 0.82)}, quick=False),
-        Cell('6 GiB one way into a discarding server', 1, MIB, count=6 * 1024, one_way=True, quick=False,
+        Cell('6 GiB one way into a discarding server', 1, MIB, count=6 * 1024, work='--one-way', quick=False,
              servers=('floor_discard', 'floor_discard_256k', 'weir_discard', 'weir_discard_256k',
                       *(f'{peer}_discard' for peer in PEERS)),
              targets={'weir_discard': both(1.00, 1.00)}),
+        Cell('connection churn 64×64 B', 64, 64, work='--churn', label='endpoints', servers=everyone,
+             targets={name: both(1.00, 1.00) for name in small}, quick=False),
+        Cell('UDP 64×64 B×1', 64, 64, quick=False, **datagrams),
+        Cell('UDP 64×1 KiB×1', 64, 1024, **datagrams),
     ]
+
+
+def file_cells():
+    return [FileCell('static file 64 KiB, 64 connections', 64, 64 * 1024, targets={'weir': [Target('rate', least=1.00)]})]
 
 
 INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
                        for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260), ('weir_streams', 260))}
+# Of 1 KiB each.
+UDP_INSTRUCTIONS = ('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS))
 IDLE = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
                 for name, most in (('weir', 250), ('weir_sock', 700), ('weir_streams', 700))}
@@ -113,7 +137,7 @@ def servers(build):
     """Name -> command line."""
     bench, weir = pathlib.Path(build) / 'bench', str(pathlib.Path(build) / 'tools' / 'weir')
     anywhere, larger = 'tcp://127.0.0.1:0', str(256 * 1024)
-    floor = str(bench / 'echo_floor')
+    floor, udp_floor = str(bench / 'echo_floor'), str(bench / 'echo_udp_floor')
     every = {
         'floor': [floor],
         'floor_256k': [floor, larger],
@@ -128,9 +152,13 @@ def servers(build):
         'weir_256k': [weir, 'echo', anywhere, '--max-read', larger],
         'weir_discard': [weir, 'discard', anywhere],
         'weir_discard_256k': [weir, 'discard', anywhere, '--max-read', larger],
+        'floor_udp': [udp_floor],
+        'floor_udp_mmsg': [udp_floor, '--mmsg'],
+        'weir_udp': [weir, 'echo', 'udp://127.0.0.1:0'],
     }
     for name in PEERS:
         program = bench / f'echo_{name}'
         if program.exists():
-            every |= {name: [str(program)], f'{name}_discard': [str(program), '--discard']}
+            every |= {name: [str(program)], f'{name}_discard': [str(program), '--discard'],
+                      f'{name}_udp': [str(bench / f'echo_udp_{name}')]}
     return every

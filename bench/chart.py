@@ -67,7 +67,8 @@ def ratios_of(comparisons, metric):
     for name, comparison in comparisons.items():
         table = comparison['variants']
         # An option has a floor of its own; the table has it.
-        found = {variant: table[variant][metric]['ratio'] for variant in table if variant in COLOURS and table[variant][metric].get('ratio')}
+        found = {plain: table[variant][metric]['ratio'] for variant in table
+                 if (plain := variant.removesuffix('_udp')) in COLOURS and table[variant][metric].get('ratio')}
         if found.get('weir'):
             rows[name] = found
     return rows

@@ -18,6 +18,7 @@ import sys
 import time
 
 import cells
+import files
 import measure
 import report
 
@@ -165,21 +166,37 @@ def echo_comparisons(settings):
             continue
         cell.seconds = settings.echo_seconds
         if settings.quick:
-            cell.servers = tuple(name for name in cell.servers if name not in ('libevent', 'libev'))
+            cell.servers = tuple(name for name in cell.servers if name.removesuffix('_udp') not in ('libevent', 'libev'))
         variants = [name for name in cell.servers if name in every]
         result.append(Comparison(cell.name, variants, lambda name, cell=cell: measure.echo(program, every[name], cell),
                                  cell.rounds, settings.echo_seconds + 0.4 if not cell.count else 3))
     return result
 
 
+def file_comparisons(settings):
+    """None without nginx or wrk."""
+    if files.missing():
+        print(f'tools/bench: static files are not measured: no {" and no ".join(files.missing())} here', file=sys.stderr)
+        return []
+    weir = str(BUILD / 'tools' / 'weir')
+    result = []
+    for cell in cells.file_cells():
+        cell.seconds = 1 if settings.quick else cell.seconds
+        result.append(Comparison(cell.name, cell.servers, lambda name, cell=cell: files.measure_files(name, weir, cell), 1,
+                                 cell.seconds + 0.4))
+    return result
+
+
 def count_instructions(pattern):
     """By callgrind: per request for the servers, per operation for the rows."""
     every, micro = cells.servers(BUILD), str(BUILD / 'bench' / 'micro')
-    result = {'echo': {}, 'micro': {}}
-    for name in cells.INSTRUCTIONS:
-        if name in every and re.search(pattern, f'echo/{name}'):
-            result['echo'][name] = measure.echo_instructions(str(BUILD / 'bench' / 'load'), every[name])
-            print(f'echo/{name:<28} {result["echo"][name]:9.1f} user instructions per request', flush=True)
+    result = {'echo': {}, 'udp': {}, 'micro': {}}
+    for kind, names, options in (('echo', cells.INSTRUCTIONS, ()), ('udp', cells.UDP_INSTRUCTIONS, ('--udp',))):
+        for name in names:
+            if name in every and re.search(pattern, f'{kind}/{name}'):
+                counted = measure.echo_instructions(str(BUILD / 'bench' / 'load'), every[name], options)
+                result[kind][name] = counted
+                print(f'{f"{kind}/{name}":<33} {counted:9.1f} user instructions per request', flush=True)
     for name in measure.micro_names(micro):
         # Two threads wait for each other: what callgrind counts then is its own scheduling.
         if name.split('/')[1].startswith(('weir', 'floor')) and not name.startswith('xthread') and re.search(pattern, name):
@@ -215,12 +232,14 @@ def run_all(settings):
     machine = report.machine(ROOT, settings)
     micro = [one for one in micro_comparisons(settings) if re.search(settings.only, one.name)]
     echo = [one for one in echo_comparisons(settings) if re.search(settings.only, one.name)]
-    if micro or echo:
-        run_comparisons(micro + echo, settings.rounds, settings.seconds)
+    static = [one for one in file_comparisons(settings) if re.search(settings.only, one.name)]
+    if micro or echo or static:
+        run_comparisons(micro + echo + static, settings.rounds, settings.seconds)
     return {
         'machine': machine,
         'micro': {one.name: {'floor': one.floor, 'variants': one.table()} for one in micro},
         'echo': {one.name: {'floor': one.floor, 'variants': one.table()} for one in echo},
+        'files': {one.name: {'floor': one.floor, 'variants': one.table()} for one in static},
         'instructions': count_instructions(settings.only if not settings.quick else f'(?=echo/)({settings.only})'),
         'idle': {} if settings.quick else count_idle_bytes(settings.only),
     }

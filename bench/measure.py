@@ -22,6 +22,11 @@ def pinned(core):
     return prepare
 
 
+def cpu_of(process):
+    tasks = pathlib.Path(f'/proc/{process}/task').glob('*/schedstat')
+    return sum(int(task.read_text().split()[0]) for task in tasks)
+
+
 class Server:
     """A program that says in its first line where it listens, and serves until the end of the `with`."""
 
@@ -38,8 +43,7 @@ class Server:
 
     def cpu(self):
         """Nanoseconds on a core so far, of all threads."""
-        tasks = pathlib.Path(f'/proc/{self.process.pid}/task').glob('*/schedstat')
-        return sum(int(task.read_text().split()[0]) for task in tasks)
+        return cpu_of(self.process.pid)
 
     def stop(self):
         """Ends it; gives what it said on stderr."""
@@ -102,12 +106,12 @@ def collected(text):
     return int(found.group(1))
 
 
-def echo_instructions(program, command, requests=16000):
+def echo_instructions(program, command, options=(), requests=16000):
     """User instructions per request with 64 connections and 1 KiB, exact up to how requests and polls fall together (1%)."""
     def count(number):
         with Server(command, VALGRIND) as server:
             # On the server's core, the client lets it find about as many requests at each poll in every run.
-            load(program, server.port, '--connections', 64, '--size', 1024, '--count', number, core=SERVER_CORE)
+            load(program, server.port, '--connections', 64, '--size', 1024, '--count', number, *options, core=SERVER_CORE)
             return collected(server.stop())
     return (count(2 * requests) - count(requests)) / requests
 

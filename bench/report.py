@@ -9,11 +9,14 @@ import subprocess
 import cells
 import chart
 
-WEIR = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', 'weir_256k', 'weir_busy', 'weir_discard', 'weir_discard_256k', 'weir_spinning')
 HOW = {
-    'weir': 'Protocol', 'weir_buffered': 'BufferedProtocol', 'weir_sock': 'coroutines on sock_*',
+    'weir': 'Protocol', 'weir_buffered': 'BufferedProtocol', 'weir_sock': 'coroutines on sock_*', 'weir_streams': 'coroutines on streams',
     'weir_256k': 'Protocol, --max-read 256 KiB', 'weir_busy': 'Protocol, --busy-poll 50us', 'weir_discard': 'Protocol',
-    'weir_discard_256k': 'Protocol, --max-read 256 KiB', 'weir_spinning': 'busy polling',
+    'weir_discard_256k': 'Protocol, --max-read 256 KiB', 'weir_udp': 'DatagramProtocol',
+}
+FLOORS = {
+    'floor_256k': 'floor with 256 KiB reads', 'floor_discard_256k': 'floor with 256 KiB reads',
+    'floor_udp_mmsg': 'floor with recvmmsg and sendmmsg',
 }
 
 
@@ -24,7 +27,7 @@ def version_of(package):
 
 def machine(root, settings):
     model = re.search(r'model name\s*:\s*(.*)', open('/proc/cpuinfo', encoding='utf-8').read())
-    peers = {'libuv': 'libuv1-dev', 'libevent': 'libevent-dev', 'libev': 'libev-dev', 'Asio': 'libasio-dev'}
+    peers = {'libuv': 'libuv1-dev', 'libevent': 'libevent-dev', 'libev': 'libev-dev', 'Asio': 'libasio-dev', 'nginx': 'nginx-light'}
     commit = subprocess.run(['git', '-C', root, 'rev-parse', '--short=12', 'HEAD'], capture_output=True, text=True).stdout.strip()
     return {
         'date': datetime.date.today().isoformat(),
@@ -61,29 +64,53 @@ def noise_of(table, floor, name, metric):
 
 
 def peers_text(table, metric):
-    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard')
+    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard', f'{peer}_udp')
              if name in table and 'ratio' in table[name][metric]]
     return ', '.join(found)
 
 
 def echo_table(results, metric, floor_head):
     lines = [f'| row | label | {floor_head} | noise | peers | weir | ratio | target | reached |', '|---|---|--:|--:|---|---|--:|--:|---|']
-    targets = {cell.name: cell.targets for cell in cells.echo_cells()}
+    rows = {cell.name: cell for cell in cells.echo_cells()}
     for row, comparison in results['echo'].items():
-        table, floor = comparison['variants'], comparison['floor']
-        noise = table[floor][metric].get('spread', 0)
+        table, floor, cell = comparison['variants'], comparison['floor'], rows[row]
+        before = f'| {row} | {cell.label} | {number(table[floor][metric]["value"])} | ±{table[floor][metric].get("spread", 0):.1%} |'
         for name in table:
             if not name.startswith('weir'):
                 continue
-            target = next((one for one in targets[row].get(name, []) if one.metric == metric), None)
+            target = target_of(cell, name, metric)
             entry = table[name][metric]
-            lines.append(f'| {row} | house | {number(table[floor][metric]["value"])} | ±{noise:.1%} | {peers_text(table, metric)} '
-                         f'| {HOW[name]} | {entry["ratio"]:.3f} | {target.text() if target else ""} '
+            lines.append(f'{before} {peers_text(table, metric)} | {HOW[name]} | {entry["ratio"]:.3f} | {target.text() if target else ""} '
                          f'| {verdict(target, entry, noise_of(table, floor, name, metric))} |')
         for name in table:
-            if name.startswith('floor_') and name != floor:
-                lines.append(f'| {row} | house | {number(table[floor][metric]["value"])} | ±{noise:.1%} | '
-                             f'| *floor with 256 KiB reads* | {table[name][metric]["ratio"]:.3f} | | |')
+            if name in FLOORS:
+                lines.append(f'{before} | *{FLOORS[name]}* | {table[name][metric]["ratio"]:.3f} | | |')
+    return lines
+
+
+def target_of(cell, name, metric):
+    return next((one for one in cell.targets.get(name, []) if one.metric == metric), None)
+
+
+def losses(results):
+    """A datagram that is lost holds its client up, so that throughput then says little."""
+    lost = [f'{row}, {name}: {table[name]["lost"]["value"]:.0f}' for row, comparison in results['echo'].items()
+            for table in [comparison['variants']] for name in table if table[name].get('lost', {}).get('value')]
+    return ['', f'Datagrams that did not come back in time, median of a run: {"; ".join(lost)}.'] if lost else []
+
+
+def files_table(results):
+    lines = ['| row | label | who | requests/s | ratio | target | reached | CPU, ns/request | ratio |', '|---|---|---|--:|--:|--:|---|--:|--:|']
+    rows = {cell.name: cell for cell in cells.file_cells()}
+    for row, comparison in results['files'].items():
+        table, floor, cell = comparison['variants'], comparison['floor'], rows[row]
+        for name, entry in table.items():
+            rate, cpu = entry['rate'], entry['cpu']
+            target = target_of(cell, name, 'rate')
+            ratio, share = (f'±{one.get("spread", 0):.1%}' if name == floor else f'{one["ratio"]:.3f}' for one in (rate, cpu))
+            lines.append(f'| {row} | {cell.label} | {"weir serve" if name == "weir" else name} | {number(rate["value"])} | {ratio} '
+                         f'| {target.text() if target else ""} | {verdict(target, rate, noise_of(table, floor, name, "rate"))} '
+                         f'| {number(cpu["value"])} | {share} |')
     return lines
 
 
@@ -138,11 +165,16 @@ def markdown(results):
         lines += ['## Echo servers: throughput', '', 'Requests a second; a ratio above 1 is better.', '',
                   *echo_table(results, 'rate', 'floor, requests/s'), '',
                   '## Echo servers: CPU', '', 'Nanoseconds of the server per request; a ratio below 1 is better.', '',
-                  *echo_table(results, 'cpu', 'floor, ns/request'), '']
+                  *echo_table(results, 'cpu', 'floor, ns/request'), *losses(results), '']
+    if results['files']:
+        lines += ['## Static files', '', 'Ratios are to nginx; its own is the noise.', '', *files_table(results), '']
     if results['instructions']['echo']:
         lines += ['## Echo servers: user instructions per request', '', 'TCP 64×1 KiB×1, counted by callgrind.', '',
                   *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['echo'].items()},
                                cells.INSTRUCTION_TARGETS), '']
+    if results['instructions']['udp']:
+        lines += ['## Echo servers: user instructions per datagram', '', 'UDP 64×1 KiB×1, counted by callgrind.', '',
+                  *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['udp'].items()}, {}), '']
     if results['idle']:
         lines += ['## Idle connections: heap bytes each', '', 'Label endpoints. 10,000 connections, as malloc rounds.', '',
                   *plain_table(['never used', 'after one echo'], results['idle'], cells.IDLE_TARGETS), '']

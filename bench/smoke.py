@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Runs a benchmark program once, small: does it work, and does weir allocate where it must not?
 
-Usage: smoke.py micro PROGRAM | smoke.py echo LOAD SERVER...
+Usage: smoke.py micro PROGRAM | smoke.py echo|churn|udp LOAD SERVER... | smoke.py files WEIR
 """
 
 import subprocess
 import sys
 
+import cells
+import files
 import measure
 
+SKIPPED = 77  # as meson understands it
 # Spawning takes a frame, cancelling the exception that ends the task; and what the consumer's delay decides.
 MAY_ALLOCATE = ('task_spawn/', 'task_cancel/', 'xthread_post/')
 
@@ -27,13 +30,35 @@ def smoke_micro(program):
     return bad
 
 
-def smoke_echo(program, *server):
+def smoke_load(program, server, *options):
     with measure.Server(server, core=None) as running:
-        result = measure.load(program, running.port, '--connections', 8, '--size', 100000, '--depth', 4, '--count', 400, core=None)
+        result = measure.load(program, running.port, '--connections', 8, '--count', 400, *options, core=None)
     return [] if result['requests'] == 400 else [f'{result}']
 
 
+def smoke_echo(program, *server):
+    return smoke_load(program, server, '--size', 100000, '--depth', 4)
+
+
+def smoke_churn(program, *server):
+    return smoke_load(program, server, '--size', 64, '--churn')
+
+
+def smoke_udp(program, *server):
+    return smoke_load(program, server, '--size', 1024, '--udp')
+
+
+def smoke_files(weir):
+    if files.missing():
+        print('not here:', ', '.join(files.missing()))
+        sys.exit(SKIPPED)
+    cell = cells.FileCell('smoke', connections=4, size=64 * 1024, seconds=1)
+    return [name for name in cell.servers if files.measure_files(name, weir, cell, (None, None))['requests'] == 0]
+
+
+SMOKES = {'micro': smoke_micro, 'echo': smoke_echo, 'churn': smoke_churn, 'udp': smoke_udp, 'files': smoke_files}
+
 if __name__ == '__main__':
-    problems = {'micro': smoke_micro, 'echo': smoke_echo}[sys.argv[1]](*sys.argv[2:])
+    problems = SMOKES[sys.argv[1]](*sys.argv[2:])
     print('\n'.join(problems) or 'all well')
     sys.exit(1 if problems else 0)

@@ -1,5 +1,5 @@
-// What the echo servers share: a listening socket on a free port of 127.0.0.1, said in the first line of
-// output as the weir program says it.
+// What the echo servers share: a socket on a free port of 127.0.0.1, said in the first line of output as the
+// weir program says it.
 #pragma once
 
 #include <arpa/inet.h>
@@ -21,13 +21,13 @@ namespace bench {
   std::exit(1);
 }
 
-inline void announce(int listener) {
+inline void announce(int listener, const char* scheme = "tcp") {
   sockaddr_in address{};
   socklen_t size = sizeof address;
   if (::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     give_up("getsockname");
   }
-  std::printf("tcp://127.0.0.1:%d\n", ntohs(address.sin_port));
+  std::printf("%s://127.0.0.1:%d\n", scheme, ntohs(address.sin_port));
   std::fflush(stdout);
 }
 
@@ -43,6 +43,19 @@ inline int listen_anywhere() {
   }
   announce(listener);
   return listener;
+}
+
+// Not blocking. Announces itself.
+inline int receive_datagrams_anywhere() {
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (socket < 0 || ::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    give_up("bind");
+  }
+  announce(socket, "udp");
+  return socket;
 }
 
 inline void set_no_delay(int connection) {

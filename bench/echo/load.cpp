@@ -1,67 +1,24 @@
 // The load generator: C connections, each with D messages of S bytes in flight, until so many have come back
 // or so much time is over. With --one-way it only sends. With --idle it opens connections, lets them echo
-// once or never, and holds them until its input ends.
+// once or never, and holds them until its input ends. --udp and --churn have files of their own.
 //
 // Prints one line of JSON: requests, seconds, requests a second, bytes a second, latencies in microseconds.
+#include "bench/echo/load.hpp"
+
 #include "bench/echo/listening.hpp"
 
 #include <sys/epoll.h>
 
-#include <algorithm>
-#include <bit>
 #include <cerrno>
-#include <chrono>
-#include <cstdint>
 #include <cstring>
 #include <deque>
-#include <string>
 #include <string_view>
-#include <vector>
 
 namespace {
 
-struct Plan {
-  int port = 0;
-  std::size_t connections = 1;
-  std::size_t size = 64;
-  std::size_t depth = 1;
-  std::size_t count = 0;  // 0: as long as `seconds` says
-  double seconds = 1;
-  bool one_way = false;
-  bool idle = false;
-  std::size_t echoes = 0;  // with idle: messages each connection sends before it idles
-};
-
-std::int64_t now() {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
-
-// Latencies in buckets of 1/32 of their size: from nanoseconds to minutes in a few kilobytes.
-class Histogram {
- public:
-  void add(std::int64_t nanoseconds) noexcept {
-    const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(nanoseconds, 0)) + 32;
-    const int shift = std::bit_width(value) - 6;
-    ++buckets_[static_cast<std::size_t>(shift) * 32 + (value >> shift) - 32];
-    ++count_;
-  }
-  // In microseconds.
-  double percentile(double part) const noexcept {
-    const auto wanted = static_cast<std::uint64_t>(part * static_cast<double>(count_));
-    std::uint64_t seen = 0;
-    for (std::size_t i = 0; i != std::size(buckets_); ++i) {
-      seen += buckets_[i];
-      if (seen > wanted) {
-        return (static_cast<double>((i % 32 + 32) << (i / 32)) - 32) / 1000;
-      }
-    }
-    return 0;
-  }
-
- private:
-  std::uint64_t buckets_[64 * 32] = {};
-  std::uint64_t count_ = 0;
-};
+using bench::now;
+using bench::Plan;
+using bench::Work;
 
 struct Connection {
   int descriptor = -1;
@@ -77,12 +34,9 @@ class Load {
       : plan_(plan),
         epoll_(::epoll_create1(0)),
         connections_(plan.connections),
-        message_(plan.size, 'w'),
-        input_(256 * 1024) {
-    for (std::size_t i = 0; i != message_.size(); ++i) {
-      message_[i] = static_cast<char>('a' + i % 23);
-    }
-  }
+        message_(bench::make_message(plan.size)),
+        input_(256 * 1024),
+        run_(plan) {}
 
   void connect_all() {
     sockaddr_in address{};
@@ -104,8 +58,7 @@ class Load {
   }
 
   void run() {
-    started_ = now();
-    end_ = plan_.count != 0 ? INT64_MAX : started_ + static_cast<std::int64_t>(plan_.seconds * 1e9);
+    run_.start();
     for (std::size_t i = 0; i != connections_.size(); ++i) {
       for (std::size_t j = 0; j != plan_.depth; ++j) {
         begin(connections_[i]);
@@ -113,11 +66,10 @@ class Load {
       send(i);
     }
     epoll_event events[256];
-    while (plan_.count != 0 ? done_ < plan_.count : !ended_ || in_flight_ != 0) {
+    while (!run_.is_over()) {
       const int ready = ::epoll_wait(epoll_, events, 256, 10'000);
       if (ready == 0) {
-        std::fprintf(stderr, "load: nothing came back for ten seconds\n");
-        std::exit(1);
+        bench::fail("nothing came back for ten seconds");
       }
       for (int i = 0; i < ready; ++i) {
         const auto index = static_cast<std::size_t>(events[i].data.u64);
@@ -128,22 +80,12 @@ class Load {
           receive(index);
         }
       }
-      ended_ = ended_ || now() >= end_;
-      if (ended_ && plan_.one_way) {
+      run_.look_at_clock();
+      if (run_.is_late() && plan_.work == Work::one_way) {
         break;
       }
     }
-    seconds_ = static_cast<double>(now() - started_) / 1e9;
-  }
-
-  void print() const {
-    const double rate = static_cast<double>(done_) / seconds_;
-    std::printf(
-        "{\"requests\": %zu, \"seconds\": %.6f, \"rate\": %.1f, \"bytes_per_second\": %.0f, \"p50\": %.1f, "
-        "\"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n",
-        done_, seconds_, rate, rate * static_cast<double>(plan_.size), latencies_.percentile(0.5),
-        latencies_.percentile(0.9), latencies_.percentile(0.99), latencies_.percentile(0.999));
-    std::fflush(stdout);
+    run_.print();
   }
 
  private:
@@ -154,15 +96,11 @@ class Load {
     ::epoll_ctl(epoll_, how, connections_[index].descriptor, &event);
     connections_[index].watches_writing = writing;
   }
-  bool may_begin() const { return plan_.count != 0 ? started_count_ < plan_.count : !ended_; }
   void begin(Connection& connection) {
-    if (!may_begin()) {
-      return;
+    if (run_.begin()) {
+      connection.unsent += plan_.size;
+      connection.begun.push_back(now());
     }
-    ++started_count_;
-    ++in_flight_;
-    connection.unsent += plan_.size;
-    connection.begun.push_back(now());
   }
   // What is left of a message begins where it stopped: messages are all the same.
   void send(std::size_t index) {
@@ -183,7 +121,7 @@ class Load {
         }
         return;
       }
-      if (plan_.one_way) {
+      if (plan_.work == Work::one_way) {
         complete(connection);
       }
     }
@@ -192,20 +130,15 @@ class Load {
     }
   }
   void complete(Connection& connection) {
-    const std::int64_t time = now();
-    latencies_.add(time - connection.begun.front());
-    ended_ = ended_ || time >= end_;
+    run_.complete(connection.begun.front());
     connection.begun.pop_front();
-    --in_flight_;
-    ++done_;
     begin(connection);
   }
   void receive(std::size_t index) {
     Connection& connection = connections_[index];
     const ssize_t count = ::recv(connection.descriptor, input_.data(), input_.size(), 0);
     if (count == 0 || (count < 0 && errno != EAGAIN)) {
-      std::fprintf(stderr, "load: the server closed a connection\n");
-      std::exit(1);
+      bench::fail("the server closed a connection");
     }
     if (count < 0) {
       return;
@@ -221,8 +154,7 @@ class Load {
   // A look at the first byte is cheap, and finds answers that are shifted.
   void check(std::size_t offset, std::size_t) const {
     if (input_[0] != message_[offset % plan_.size]) {
-      std::fprintf(stderr, "load: a wrong byte came back\n");
-      std::exit(1);
+      bench::fail("a wrong byte came back");
     }
   }
 
@@ -231,34 +163,41 @@ class Load {
   std::vector<Connection> connections_;
   std::vector<char> message_;
   std::vector<char> input_;
-  Histogram latencies_;
-  std::int64_t started_ = 0;
-  std::int64_t end_ = 0;
-  double seconds_ = 0;
-  std::size_t started_count_ = 0;
-  std::size_t in_flight_ = 0;
-  std::size_t done_ = 0;
-  bool ended_ = false;
+  bench::Run run_;
 };
 
 int usage() {
-  std::fprintf(
-      stderr,
-      "usage: load PORT [--connections C] [--size S] [--depth D] [--count N | --seconds T] [--one-way]\n"
-      "       load PORT --connections C --idle [--echoes N]\n");
+  std::fprintf(stderr,
+               "usage: load PORT [--connections C] [--size S] [--depth D] [--count N | --seconds T] "
+               "[--one-way]\n"
+               "       load PORT --udp|--churn [--connections C] [--size S] [--count N | --seconds T]\n"
+               "       load PORT --connections C --idle [--echoes N]\n");
   return 2;
+}
+
+constexpr struct {
+  std::string_view option;
+  Work work;
+} works[] = {{"--one-way", Work::one_way},
+             {"--idle", Work::idle},
+             {"--udp", Work::datagrams},
+             {"--churn", Work::churn}};
+
+bool parse_work(std::string_view option, Plan& plan) {
+  for (const auto& one : works) {
+    if (option == one.option) {
+      plan.work = one.work;
+      return true;
+    }
+  }
+  return false;
 }
 
 bool parse(int argc, char** argv, Plan& plan) {
   plan.port = argc > 1 ? std::atoi(argv[1]) : 0;
   for (int i = 2; i < argc; ++i) {
     const std::string_view option = argv[i];
-    if (option == "--one-way") {
-      plan.one_way = true;
-      continue;
-    }
-    if (option == "--idle") {
-      plan.idle = true;
+    if (parse_work(option, plan)) {
       continue;
     }
     if (++i == argc) {
@@ -281,7 +220,26 @@ bool parse(int argc, char** argv, Plan& plan) {
       return false;
     }
   }
-  return plan.port > 0 && plan.connections != 0 && plan.size != 0 && plan.depth != 0;
+  const bool is_one_deep = plan.work == Work::datagrams || plan.work == Work::churn;
+  return plan.port > 0 && plan.connections != 0 && plan.size != 0 && plan.depth != 0 &&
+         (plan.depth == 1 || !is_one_deep);
+}
+
+void run_connections(Plan plan) {
+  const bool is_idle = plan.work == Work::idle;
+  if (is_idle) {
+    plan.count = plan.echoes * plan.connections;
+  }
+  Load load(plan);
+  load.connect_all();
+  if (!is_idle || plan.echoes != 0) {
+    load.run();
+  } else {
+    std::printf("{\"connections\": %zu}\n", plan.connections);
+    std::fflush(stdout);
+  }
+  while (is_idle && std::getchar() != EOF) {
+  }
 }
 
 }  // namespace
@@ -291,19 +249,12 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, plan)) {
     return usage();
   }
-  if (plan.idle) {
-    plan.count = plan.echoes * plan.connections;
-  }
-  Load load(plan);
-  load.connect_all();
-  if (!plan.idle || plan.echoes != 0) {
-    load.run();
-    load.print();
+  if (plan.work == Work::datagrams) {
+    bench::run_datagrams(plan);
+  } else if (plan.work == Work::churn) {
+    bench::run_churn(plan);
   } else {
-    std::printf("{\"connections\": %zu}\n", plan.connections);
-    std::fflush(stdout);
-  }
-  while (plan.idle && std::getchar() != EOF) {
+    run_connections(plan);
   }
   return 0;
 }
