@@ -1,6 +1,7 @@
 // Finding a file, and staying inside.
 #include "tools/weir/folder.hpp"
 
+#include "tools/weir/host.hpp"
 #include "tools/weir/http.hpp"
 
 #include <algorithm>
@@ -27,53 +28,42 @@ bool is_inside(const fs::path& path, const fs::path& root) {
   return std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
 }
 
-Found open(const fs::path& path) {
-  Found found;
-  try {
-    found.file = weir::File::open(path.native());
-    found.size = found.file.size();
-  } catch (const std::system_error& error) {
-    found.status = status_of(error.code());
+// `path` is relative to the root.
+Opened open_inside(const fs::path& root, const weir::File& folder, const std::string& path) {
+  Opened found = open_beneath(folder, path);
+  if (found.error != std::errc::function_not_supported) {
     return found;
   }
   std::error_code error;
-  const auto written = fs::last_write_time(path, error);
+  const fs::path place = fs::canonical(root / path, error);
   if (error) {
-    found.status = status_of(error);
-    return found;
+    return {.error = error};
   }
-  found.modified = std::chrono::floor<std::chrono::seconds>(std::chrono::file_clock::to_sys(written));
-  found.type = content_type_of(path.native());
-  return found;
+  return is_inside(place, root) ? open_file(place.native())
+                                : Opened{.error = std::make_error_code(std::errc::no_such_file_or_directory)};
 }
 
 }  // namespace
 
-Folder::Folder(const std::string& path) : root_(fs::canonical(path)) {
-  if (!fs::is_directory(root_)) {
-    throw std::system_error(std::make_error_code(std::errc::not_a_directory), path);
-  }
-}
+Folder::Folder(const std::string& path) : root_(fs::canonical(path)), folder_(open_folder(root_.native())) {}
 
 Found Folder::find(const std::string& path) const {
-  std::error_code error;
-  fs::path place = fs::canonical(root_.native() + path, error);
-  if (error || !is_inside(place, root_)) {
-    return {.status = error ? status_of(error) : 404};
+  const bool is_folder = path.ends_with('/');
+  const std::string relative = path.substr(std::min(path.find_first_not_of('/'), path.size()));
+  Opened opened = open_inside(root_, folder_, is_folder ? relative + "index.html" : relative);
+  if (!opened.error && opened.is_folder && !is_folder) {
+    return {.status = 301};
   }
-  if (fs::is_directory(place, error)) {
-    if (!path.ends_with('/')) {
-      return {.status = 301};
-    }
-    place = fs::canonical(place / "index.html", error);
-    if (error || !is_inside(place, root_)) {
-      return {.status = error ? status_of(error) : 404};
-    }
-  } else if (path.ends_with('/')) {
-    return {.status = 404};
+  // No device and no pipe.
+  if (opened.error || !opened.is_regular) {
+    return {.status = opened.error ? status_of(opened.error) : 404};
   }
-  // No device and no pipe, whose opening could wait for ever.
-  return fs::is_regular_file(place, error) ? open(place) : Found{.status = error ? status_of(error) : 404};
+  Found found;
+  found.file = std::move(opened.file);
+  found.size = opened.size;
+  found.modified = opened.modified;
+  found.type = content_type_of(is_folder ? "index.html" : std::string_view(path));
+  return found;
 }
 
 }  // namespace program

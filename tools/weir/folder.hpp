@@ -31,6 +31,7 @@ class Folder {
 
  private:
   std::filesystem::path root_;  // without symbolic links
+  weir::File folder_;           // the same, open
 };
 
 }  // namespace program

@@ -1,9 +1,14 @@
-// What the program asks of the machine besides weir: its terminal and its limits. The only place with headers
-// of the operating system.
+// What the program asks of the machine besides weir: its terminal, its limits, and files below a folder. The
+// only place with headers of the operating system.
 #pragma once
 
+#include <weir/net/file.hpp>
+
+#include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <system_error>
 
 namespace program {
 
@@ -24,5 +29,22 @@ void raise_descriptor_limit() noexcept;
 
 // The number of connections that may wait to be accepted by one listening socket, where it is known.
 std::optional<std::uint64_t> backlog_limit() noexcept;
+
+// A file that was opened, or why not.
+struct Opened {
+  std::error_code error = {};
+  weir::File file = {};
+  bool is_folder = false;
+  bool is_regular = false;  // neither folder, nor device, nor pipe
+  std::uint64_t size = 0;
+  std::chrono::sys_seconds modified = {};
+};
+
+// Opens for reading what stands at `path` below a folder. Waits for the disk, but for no pipe's other end.
+// std::errc::function_not_supported: the system cannot tell whether a symbolic link leads out of the folder.
+Opened open_beneath(const weir::File& folder, const std::string& path) noexcept;
+// Opens the file at `path`, wherever symbolic links lead.
+Opened open_file(const std::string& path) noexcept;
+weir::File open_folder(const std::string& path);
 
 }  // namespace program

@@ -1,9 +1,16 @@
-// The terminal and the limits of a POSIX system.
+// The terminal, the limits and the files of a POSIX system.
 #include "tools/weir/host.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#ifdef __linux__
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 
@@ -35,6 +42,59 @@ std::optional<std::uint64_t> backlog_limit() noexcept {
     return std::nullopt;
   }
   return limit;
+}
+
+namespace {
+
+constexpr int reading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+
+Opened failed(int error) noexcept { return {.error = std::error_code(error, std::generic_category())}; }
+
+// Of a descriptor, or of -1 and errno.
+Opened opened(int fd) noexcept {
+  if (fd < 0) {
+    return failed(errno);
+  }
+  Opened found;
+  found.file = weir::File::adopt(fd);
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) {
+    return failed(errno);
+  }
+  found.is_folder = S_ISDIR(status.st_mode);
+  found.is_regular = S_ISREG(status.st_mode);
+  found.size = static_cast<std::uint64_t>(status.st_size);
+  found.modified = std::chrono::sys_seconds(std::chrono::seconds(status.st_mtime));
+  return found;
+}
+
+}  // namespace
+
+Opened open_beneath([[maybe_unused]] const weir::File& folder,
+                    [[maybe_unused]] const std::string& path) noexcept {
+#ifdef SYS_openat2
+  open_how how{};
+  how.flags = reading;
+  how.resolve = RESOLVE_BENEATH;
+  Opened found = opened(
+      static_cast<int>(::syscall(SYS_openat2, folder.native_handle(), path.c_str(), &how, sizeof how)));
+  // A link out of the folder, or one with an absolute path, which may lead back into it; an older system, or
+  // one that is not allowed to be asked.
+  if (found.error.value() != EXDEV && found.error.value() != ENOSYS && found.error.value() != EPERM) {
+    return found;
+  }
+#endif
+  return failed(ENOSYS);
+}
+
+Opened open_file(const std::string& path) noexcept { return opened(::open(path.c_str(), reading)); }
+
+weir::File open_folder(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (fd < 0) {
+    throw std::system_error(errno, std::generic_category(), path);
+  }
+  return weir::File::adopt(fd);
 }
 
 }  // namespace program

@@ -251,18 +251,24 @@ std::optional<ByteRange> read_range(std::string_view field, std::uint64_t size) 
 }
 
 std::string http_date(std::chrono::sys_seconds time) {
-  constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  constexpr std::string_view days = "SunMonTueWedThuFriSat";
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(time - day);
-  char text[40];
-  std::snprintf(text, sizeof text, "%s, %02u %s %04d %02d:%02d:%02d GMT",
-                days[std::chrono::weekday(day).c_encoding()], static_cast<unsigned>(date.day()),
-                months[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
-                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()));
+  const auto digits = [](long value) {
+    return std::string{static_cast<char>('0' + value / 10 % 10), static_cast<char>('0' + value % 10)};
+  };
+  const int year = static_cast<int>(date.year());
+  std::string text;
+  text.reserve(sizeof "Sun, 06 Nov 1994 08:49:37 GMT");
+  text.append(days, std::size_t{3} * std::chrono::weekday(day).c_encoding(), 3) += ", ";
+  text.append(digits(static_cast<long>(static_cast<unsigned>(date.day())))) += ' ';
+  text.append(months, std::size_t{3} * (static_cast<unsigned>(date.month()) - 1), 3) += ' ';
+  text.append(digits(year / 100)).append(digits(year)) += ' ';
+  text.append(digits(clock.hours().count())) += ':';
+  text.append(digits(clock.minutes().count())) += ':';
+  text.append(digits(clock.seconds().count())) += " GMT";
   return text;
 }
 
