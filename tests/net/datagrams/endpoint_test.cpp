@@ -132,6 +132,7 @@ WEIR_TEST("DGRM-007 LESSON-033 an error is given to error_received, and the endp
     client.transport->sendto("is anybody there?");
     co_await until([recorder = client.protocol.get(), round] { return recorder->errors.size() >= round; });
     CHECK(client.protocol->errors.back() == std::errc::connection_refused);
+    CHECK(client.protocol->messages.back().find(address.to_string()) != std::string::npos);
   }
   CHECK(client.protocol->lost == 0);
   CHECK_FALSE(client.transport->is_closing());
@@ -209,6 +210,52 @@ WEIR_TEST("DGRM-008 any other exception closes the endpoint with that error") {
   env.expect_report("protocol.error_received() call failed");
 }
 
+namespace {
+
+ContextVar<std::string> where("where", "nowhere");
+
+class SeesContext final : public DatagramRecorder {
+ public:
+  void connection_made(Ref<DatagramTransport> made) override {
+    seen.push_back("made " + where.get());
+    DatagramRecorder::connection_made(std::move(made));
+  }
+  void datagram_received(std::span<const std::byte> data, const Address& from) override {
+    seen.push_back("data " + where.get());
+    DatagramRecorder::datagram_received(data, from);
+  }
+  void error_received(const std::system_error& why) override {
+    seen.push_back("error " + where.get());
+    DatagramRecorder::error_received(why);
+  }
+  void connection_lost(std::exception_ptr why) override {
+    seen.push_back("lost " + where.get());
+    DatagramRecorder::connection_lost(std::move(why));
+  }
+  std::vector<std::string> seen;
+};
+
+}  // namespace
+
+WEIR_TEST("DGRM-001 callbacks run in the context in which create_datagram_endpoint was called") {
+  Socket peer = bound_socket();
+  const DatagramEndpointOptions options{.remote_addr = peer.local_address()};
+  auto factory = [] { return make_ref<SeesContext>(); };
+  where.set("endpoint");
+  auto [transport, protocol] = co_await loop.create_datagram_endpoint(factory, options);
+  where.set("elsewhere");
+  co_await loop.sock_sendto(peer, "x", transport->get_extra_info<extra::sockname>().value());
+  SeesContext* const recorder = protocol.get();
+  co_await until([recorder] { return recorder->count("data") == 1; });
+  peer.close();
+  transport->sendto("to nobody");
+  co_await until([recorder] { return recorder->count("error") == 1; });
+  transport->close();
+  co_await until([recorder] { return recorder->lost == 1; });
+  CHECK(protocol->seen ==
+        std::vector<std::string>{"made endpoint", "data endpoint", "error endpoint", "lost endpoint"});
+}
+
 WEIR_TEST("DGRM-010 close sends what is buffered and then calls connection_lost, abort drops it") {
   Endpoint near = co_await bound_endpoint(loop);
   Endpoint far = co_await bound_endpoint(loop);
@@ -240,6 +287,9 @@ WEIR_TEST("DGRM-011 sendto on a closed endpoint is ignored") {
   Endpoint near = co_await bound_endpoint(loop);
   Endpoint far = co_await bound_endpoint(loop);
   const Address address = near.address();
+  far.transport->abort();
+  far.transport->abort();
+  far.transport->close();
   co_await far.close();
   for (int i = 0; i != 10; ++i) {
     far.transport->sendto("x", address);
@@ -382,6 +432,34 @@ WEIR_TEST("DGRM-016 a factory that throws, or gives nothing, closes the socket")
   CHECK_THROWS_AS(co_await loop.create_datagram_endpoint(throwing, options), Failing);
   auto empty = []() -> Ref<DatagramRecorder> { return {}; };
   CHECK_THROWS_AS(co_await loop.create_datagram_endpoint(empty, options), std::invalid_argument);
+}
+
+WEIR_TEST("DGRM-016 a call that is cancelled in whatever turn closes the socket") {
+  const DatagramEndpointOptions options{.local_addr = any_port};
+  int cancelled = 0;
+  for (int turns = 0; turns != 8; ++turns) {
+    CAPTURE(turns);
+    Ref<DatagramRecorder> made;
+    auto factory = [&made] { return made = make_ref<DatagramRecorder>(); };
+    auto making = ensure_future(loop.create_datagram_endpoint(factory, options), &loop);
+    for (int i = 0; i != turns; ++i) {
+      co_await sleep(0s);
+    }
+    making.cancel();
+    try {
+      co_await making;
+      made->transport->close();
+    } catch (const CancelledError&) {
+      ++cancelled;
+    }
+    if (made != nullptr) {
+      co_await until([recorder = made.get()] { return recorder->lost == 1; });
+      CHECK(made->events == std::vector<std::string>{"made", "lost"});
+      CHECK(made->error == nullptr);
+    }
+  }
+  CHECK(cancelled > 0);
+  CHECK(cancelled < 8);
 }
 
 WEIR_TEST("DGRM-018 IPv6 endpoints report addresses with flow and scope") {
