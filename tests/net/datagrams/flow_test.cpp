@@ -291,6 +291,43 @@ WEIR_TEST("DGRM-005 limits of one's own") {
   co_await near.close();
 }
 
+WEIR_TEST("DGRM-005 whoever is paused by lower limits is resumed, though the next datagram takes all along") {
+  Endpoint near = co_await bound_endpoint(loop);
+  Endpoint far = co_await endpoint_to(loop, near.address());
+  for (const char* text : {"leaves at once", "waits for its turn"}) {
+    far.transport->sendto(text);
+  }
+  far.transport->set_write_buffer_limits(4);
+  CHECK(far.protocol->events == std::vector<std::string>{"made", "pause"});
+  far.transport->sendto("too many");
+  co_await near.receives(3);
+  co_await settle(loop);
+  CHECK(far.protocol->events == std::vector<std::string>{"made", "pause", "resume"});
+  co_await near.close();
+  co_await far.close();
+}
+
+WEIR_TEST("DGRM-010 an endpoint that error_received closes while much is sent is lost all the same") {
+  if (!has("unix_sockets")) {
+    skip("DGRM-010", "unix_sockets");
+    co_return;
+  }
+  const Folder folder;
+  const DatagramEndpointOptions unconnected{.family = AddressFamily::unix_domain};
+  Endpoint sender = co_await endpoint(loop, unconnected);
+  sender.protocol->on_error = [&sender] {
+    if (sender.protocol->errors.size() == 10) {
+      sender.transport->close();
+    }
+  };
+  for (int i = 0; i != 100 && !sender.transport->is_closing(); ++i) {
+    sender.transport->sendto("x", Address::unix_path(folder.file("nobody")));
+  }
+  co_await until([recorder = sender.protocol.get()] { return recorder->lost == 1; });
+  CHECK(sender.protocol->error == nullptr);
+  CHECK(sender.protocol->events.back() == "lost");
+}
+
 WEIR_TEST("DGRM-006 datagrams that leave together are copied") {
   Endpoint near = co_await bound_endpoint(loop);
   Endpoint far = co_await endpoint_to(loop, near.address());
