@@ -268,6 +268,7 @@ WEIR_TEST("DGRM-010 close sends what is buffered and then calls connection_lost,
   CHECK(far.protocol->lost == 0);
   co_await until([recorder = far.protocol.get()] { return recorder->lost == 1; });
   CHECK(far.protocol->error == nullptr);
+  CHECK(far.transport->get_protocol() == nullptr);
   co_await near.receives(10);
   Endpoint third = co_await bound_endpoint(loop);
   for (int i = 0; i != 10; ++i) {

@@ -328,6 +328,30 @@ WEIR_TEST("DGRM-010 an endpoint that error_received closes while much is sent is
   CHECK(sender.protocol->events.back() == "lost");
 }
 
+WEIR_TEST("DGRM-007 an error_received that sends much in the midst of what is sent") {
+  if (!has("unix_sockets")) {
+    skip("DGRM-007", "unix_sockets");
+    co_return;
+  }
+  const Folder folder;
+  const Address nobody = Address::unix_path(folder.file("nobody"));
+  const DatagramEndpointOptions unconnected{.family = AddressFamily::unix_domain};
+  Endpoint sender = co_await endpoint(loop, unconnected);
+  DatagramRecorder& recorder = *sender.protocol;
+  recorder.on_error = [&recorder, &nobody] {
+    for (int i = 0; i != 100 && recorder.errors.size() == 2; ++i) {
+      recorder.transport->sendto("more", nobody);
+    }
+  };
+  for (int i = 0; i != 4; ++i) {
+    sender.transport->sendto("x", nobody);
+  }
+  co_await until([&recorder] { return recorder.errors.size() == 104; });
+  co_await settle(loop);
+  CHECK(recorder.errors.size() == 104);
+  co_await sender.close();
+}
+
 WEIR_TEST("DGRM-006 datagrams that leave together are copied") {
   Endpoint near = co_await bound_endpoint(loop);
   Endpoint far = co_await endpoint_to(loop, near.address());
