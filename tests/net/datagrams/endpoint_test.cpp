@@ -398,20 +398,25 @@ WEIR_TEST("DGRM-015 reuse_address is refused") {
   co_return;
 }
 
+namespace {
+
+Coro<std::error_code> creation_error(EventLoop& loop, DatagramEndpointOptions options) {
+  try {
+    Endpoint made = co_await endpoint(loop, options);
+    co_await made.close();
+    co_return std::error_code();
+  } catch (const std::system_error& error) {
+    CHECK(std::string_view(error.what()).find("127.0.0.1") != std::string_view::npos);
+    co_return error.code();
+  }
+}
+
+}  // namespace
+
 WEIR_TEST("DGRM-016 a bind or connect error closes the socket and fails the call") {
   Endpoint taken = co_await bound_endpoint(loop);
-  const auto error_with = [&loop](DatagramEndpointOptions options) -> Coro<std::error_code> {
-    try {
-      Endpoint made = co_await endpoint(loop, options);
-      co_await made.close();
-      co_return std::error_code();
-    } catch (const std::system_error& error) {
-      CHECK(std::string_view(error.what()).find("127.0.0.1") != std::string_view::npos);
-      co_return error.code();
-    }
-  };
   const DatagramEndpointOptions same{.local_addr = taken.address()};
-  CHECK(co_await error_with(same) == std::errc::address_in_use);
+  CHECK(co_await creation_error(loop, same) == std::errc::address_in_use);
   // A broadcast address without leave to send to one: the system refuses to connect.
   DatagramEndpointOptions far{.local_addr = any_port};
   far.remote_addr = Address::inet("255.255.255.255", 9);
