@@ -9,6 +9,10 @@
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include <csignal>
+#elif defined(WEIR_BACKEND_SIM)
+#include "backends/sim/call_hook.hpp"
+
+#include <cerrno>
 #endif
 
 using namespace weir;
@@ -460,6 +464,29 @@ WEIR_TEST("SFILE-012 a SIGPIPE that was waiting before goes on waiting") {
     }
   }
   REQUIRE(::pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
+}
+
+#endif
+
+#if defined(WEIR_BACKEND_SIM)
+
+WEIR_TEST("SFILE-012 an error of the file fails the call and is none of the connection's") {
+  const TemporaryFile there("abc");
+  File file = there.open();
+  Half h = co_await half(loop);
+  detail::call_hook() = [](detail::NetworkCall call) noexcept -> detail::CallVerdict {
+    return {call == detail::NetworkCall::send_file ? EIO : 0};
+  };
+  auto sending = loop.create_task(loop.sendfile(h.transport, file, {.fallback = false}));
+  co_await until([&] { return sending.done(); });
+  detail::call_hook() = nullptr;
+  CHECK(code_of(sending) == std::errc::io_error);
+  CHECK_FALSE(h.transport->is_closing());
+  h.transport->write("goes on");
+  CHECK(co_await read_exactly(loop, h.far, 7) == "goes on");
+  h.transport->abort();
+  co_await until([&] { return h.protocol->lost == 1; });
+  CHECK(h.protocol->error == nullptr);
 }
 
 #endif
