@@ -214,10 +214,13 @@ void DatagramEndpoint::run_send_queued(void* object, std::uintptr_t, std::uintpt
   }
   const Ref<DatagramEndpoint> self(static_cast<DatagramEndpoint*>(object));
   self->flush_queued_ = false;
-  if (!self->lost_ && self->queue_ != nullptr && self->queue_->state == OpState::idle && !self->retrying_) {
-    self->send_queued();
-    self->after_sending();
+  if (self->lost_) {
+    return;
   }
+  if (self->queue_ != nullptr && self->queue_->state == OpState::idle && !self->retrying_) {
+    self->send_queued();
+  }
+  self->after_sending();  // also of what queue() has sent meanwhile
 }
 
 // Sends what is queued until the system takes no more. The operation must be idle.

@@ -4,10 +4,18 @@
 
 #include <weir/net/descriptors.hpp>
 
+#include <array>
+#include <cstdint>
+
 #if defined(WEIR_BACKEND_EPOLL)
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <cstddef>
+#include <cstring>
 #endif
 
 using namespace weir;
@@ -311,6 +319,25 @@ WEIR_TEST("UNIX-011 a call that waits when its loop is closed") {
     code = error.code();
   }
   CHECK(code == std::errc::bad_file_descriptor);
+  Socket none;
+  code.clear();
+  try {
+    co_await none.send_fds(loop, as_bytes("x"), {});
+  } catch (const std::system_error& error) {
+    code = error.code();
+  }
+  CHECK(code == std::errc::bad_file_descriptor);
+}
+
+WEIR_TEST("UNIX-011 room for more than can ever come is no memory") {
+  if (refused_here("UNIX-011")) {
+    co_return;
+  }
+  auto [near, far] = Socket::pair();
+  co_await near.send_fds(loop, as_bytes("x"), std::array{near.native_handle()});
+  const ReceivedDescriptors received = co_await far.recv_fds(loop, 10, SIZE_MAX);
+  CHECK(received.data == "x");
+  CHECK(received.files.size() == 1);
 }
 
 WEIR_TEST("UNIX-011 the end of the stream, bytes without descriptors, and a gone receiver") {
@@ -360,6 +387,9 @@ WEIR_TEST("UNIX-011 what is refused") {
         "send_fds: a Unix stream socket was expected");
   CHECK(argument_error([&] { return tcp.recv_fds(loop, 1, 1); }) ==
         "recv_fds: a Unix stream socket was expected");
+  Socket datagram = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  CHECK(argument_error([&] { return datagram.send_fds(loop, as_bytes("x"), {}); }) ==
+        "send_fds: a Unix stream socket was expected");
   std::error_code code;
   const native_socket closed = [] { return Socket::pair().first.native_handle(); }();
   try {
@@ -417,6 +447,58 @@ WEIR_TEST("UNIX-012 both sides of a connection know who is at the other end") {
   auto [near, far] = Socket::pair();
   CHECK(near.peer_credentials() == expected);
 }
+
+#if defined(WEIR_BACKEND_EPOLL)
+
+namespace {
+
+// Connects from another process, which becomes another user of another group where it may, and says on the
+// connection who it is: its number.
+pid_t connect_from_child(const Address& to) {
+  const Socket socket = Socket::open(AddressFamily::unix_domain);
+  const std::string path = to.path();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  REQUIRE(path.size() <= sizeof address.sun_path);
+  std::copy(path.begin(), path.end(), address.sun_path);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    constexpr gid_t group = 12345;
+    constexpr uid_t user = 54321;
+    const bool is_another = ::setgid(group) == 0 && ::setuid(user) == 0;
+    const int native = socket.native_handle();
+    bool is_done = ::connect(native, reinterpret_cast<const sockaddr*>(&address), length) == 0;
+    const PeerCredentials own{.pid = ::getpid(), .uid = ::geteuid(), .gid = ::getegid()};
+    is_done = is_done && ::send(native, &own, sizeof own, 0) == sizeof own;
+    ::_exit(!is_done ? 2 : is_another ? 0 : 1);
+  }
+  return child;
+}
+
+}  // namespace
+
+WEIR_TEST("UNIX-012 another process, of another user, is told from this one") {
+  const Folder folder;  // makes the name this test's own
+  const Address address = Address::unix_path('\0' + folder.file("who"));
+  Socket listening = Socket::open(AddressFamily::unix_domain);
+  listening.bind(address);
+  listening.listen();
+  const pid_t child = connect_from_child(address);
+  auto [accepted, peer] = co_await loop.sock_accept(listening);
+  const std::string said = co_await read_exactly(loop, accepted, sizeof(PeerCredentials));
+  PeerCredentials expected{};
+  std::memcpy(&expected, said.data(), sizeof expected);
+  CHECK(expected.pid == child);
+  CHECK(accepted.peer_credentials() == expected);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) <= 1);
+}
+
+#endif
 
 WEIR_TEST("UNIX-012 other sockets have no credentials") {
   if (!has("peer_credentials")) {

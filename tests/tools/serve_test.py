@@ -5,13 +5,15 @@ import email.utils
 import os
 import pathlib
 import re
+import resource
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from program import LIMIT, Server, main, noise, read_all
+from program import LIMIT, Server, main, noise, read_all, receive
 
 LARGE = noise(5 << 20)
 SPARSE = 256 << 20
@@ -175,6 +177,31 @@ class Serve(unittest.TestCase):
             with contextlib.suppress(ConnectionResetError):
                 received += read_all(connection)
         self.assertLess(len(received), SPARSE)
+
+    @unittest.skipUnless(sys.platform == 'linux', 'prlimit')
+    def test_no_descriptor_left_for_a_file(self):
+        with Server('serve', self.folder, '--listen', 'tcp://127.0.0.1:0') as server, server.connect() as connection:
+            def get(name):
+                connection.sendall(b'GET /%s HTTP/1.1\r\nHost: a\r\n\r\n' % name)
+                head = b''
+                while b'\r\n\r\n' not in head:
+                    head += receive(connection, 1)
+                return int(head.split()[1]), receive(connection, int(re.search(rb'Content-Length: (\d+)', head).group(1)))
+
+            self.assertEqual(get(b'page.html'), (200, b'<p>page</p>'))
+            unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+            most = len(os.listdir(f'/proc/{server.process.pid}/fd'))
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, unlimited[1]))
+            for name in (b'page.html', b'large', b'sub/'):
+                self.assertEqual(get(name), (503, b'503 Service Unavailable\n'))
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, unlimited)
+            self.assertEqual(get(b'page.html'), (200, b'<p>page</p>'))
+            self.assertEqual(get(b'large'), (200, LARGE))
+            self.assertEqual(get(b'nothing')[0], 404)  # then all before it is over
+            self.assertEqual(len(os.listdir(f'/proc/{server.process.pid}/fd')), most)
+            server.interrupt()
+            status, _, err = server.end()
+            self.assertEqual((status, err), (130, ''))
 
     @unittest.skipUnless(shutil.which('wrk'), 'wrk')
     def test_load(self):

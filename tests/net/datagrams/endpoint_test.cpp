@@ -132,6 +132,7 @@ WEIR_TEST("DGRM-007 LESSON-033 an error is given to error_received, and the endp
     client.transport->sendto("is anybody there?");
     co_await until([recorder = client.protocol.get(), round] { return recorder->errors.size() >= round; });
     CHECK(client.protocol->errors.back() == std::errc::connection_refused);
+    CHECK(client.protocol->messages.back().find(address.to_string()) != std::string::npos);
   }
   CHECK(client.protocol->lost == 0);
   CHECK_FALSE(client.transport->is_closing());
@@ -218,6 +219,52 @@ WEIR_TEST("DGRM-007 an exception of a callback is reported, and the endpoint goe
   co_await client.close();
 }
 
+namespace {
+
+ContextVar<std::string> where("where", "nowhere");
+
+class SeesContext final : public DatagramRecorder {
+ public:
+  void connection_made(Ref<DatagramTransport> made) override {
+    seen.push_back("made " + where.get());
+    DatagramRecorder::connection_made(std::move(made));
+  }
+  void datagram_received(std::span<const std::byte> data, const Address& from) override {
+    seen.push_back("data " + where.get());
+    DatagramRecorder::datagram_received(data, from);
+  }
+  void error_received(const std::system_error& why) override {
+    seen.push_back("error " + where.get());
+    DatagramRecorder::error_received(why);
+  }
+  void connection_lost(std::exception_ptr why) override {
+    seen.push_back("lost " + where.get());
+    DatagramRecorder::connection_lost(std::move(why));
+  }
+  std::vector<std::string> seen;
+};
+
+}  // namespace
+
+WEIR_TEST("DGRM-001 callbacks run in the context in which create_datagram_endpoint was called") {
+  Socket peer = bound_socket();
+  const DatagramEndpointOptions options{.remote_addr = peer.local_address()};
+  auto factory = [] { return make_ref<SeesContext>(); };
+  where.set("endpoint");
+  auto [transport, protocol] = co_await loop.create_datagram_endpoint(factory, options);
+  where.set("elsewhere");
+  co_await loop.sock_sendto(peer, "x", transport->get_extra_info<extra::sockname>().value());
+  SeesContext* const recorder = protocol.get();
+  co_await until([recorder] { return recorder->count("data") == 1; });
+  peer.close();
+  transport->sendto("to nobody");
+  co_await until([recorder] { return recorder->count("error") == 1; });
+  transport->close();
+  co_await until([recorder] { return recorder->lost == 1; });
+  CHECK(protocol->seen ==
+        std::vector<std::string>{"made endpoint", "data endpoint", "error endpoint", "lost endpoint"});
+}
+
 WEIR_TEST("DGRM-010 close sends what is buffered and then calls connection_lost, abort drops it") {
   Endpoint near = co_await bound_endpoint(loop);
   Endpoint far = co_await bound_endpoint(loop);
@@ -230,6 +277,7 @@ WEIR_TEST("DGRM-010 close sends what is buffered and then calls connection_lost,
   CHECK(far.protocol->lost == 0);
   co_await until([recorder = far.protocol.get()] { return recorder->lost == 1; });
   CHECK(far.protocol->error == nullptr);
+  CHECK(far.transport->get_protocol() == nullptr);
   co_await near.receives(10);
   Endpoint third = co_await bound_endpoint(loop);
   for (int i = 0; i != 10; ++i) {
@@ -249,6 +297,9 @@ WEIR_TEST("DGRM-011 sendto on a closed endpoint is ignored") {
   Endpoint near = co_await bound_endpoint(loop);
   Endpoint far = co_await bound_endpoint(loop);
   const Address address = near.address();
+  far.transport->abort();
+  far.transport->abort();
+  far.transport->close();
   co_await far.close();
   for (int i = 0; i != 10; ++i) {
     far.transport->sendto("x", address);
@@ -356,20 +407,25 @@ WEIR_TEST("DGRM-015 reuse_address is refused") {
   co_return;
 }
 
+namespace {
+
+Coro<std::error_code> creation_error(EventLoop& loop, DatagramEndpointOptions options) {
+  try {
+    Endpoint made = co_await endpoint(loop, options);
+    co_await made.close();
+    co_return std::error_code();
+  } catch (const std::system_error& error) {
+    CHECK(std::string_view(error.what()).find("127.0.0.1") != std::string_view::npos);
+    co_return error.code();
+  }
+}
+
+}  // namespace
+
 WEIR_TEST("DGRM-016 a bind or connect error closes the socket and fails the call") {
   Endpoint taken = co_await bound_endpoint(loop);
-  const auto error_with = [&loop](DatagramEndpointOptions options) -> Coro<std::error_code> {
-    try {
-      Endpoint made = co_await endpoint(loop, options);
-      co_await made.close();
-      co_return std::error_code();
-    } catch (const std::system_error& error) {
-      CHECK(std::string_view(error.what()).find("127.0.0.1") != std::string_view::npos);
-      co_return error.code();
-    }
-  };
   const DatagramEndpointOptions same{.local_addr = taken.address()};
-  CHECK(co_await error_with(same) == std::errc::address_in_use);
+  CHECK(co_await creation_error(loop, same) == std::errc::address_in_use);
   // A broadcast address without leave to send to one: the system refuses to connect.
   DatagramEndpointOptions far{.local_addr = any_port};
   far.remote_addr = Address::inet("255.255.255.255", 9);
@@ -391,6 +447,34 @@ WEIR_TEST("DGRM-016 a factory that throws, or gives nothing, closes the socket")
   CHECK_THROWS_AS(co_await loop.create_datagram_endpoint(throwing, options), Failing);
   auto empty = []() -> Ref<DatagramRecorder> { return {}; };
   CHECK_THROWS_AS(co_await loop.create_datagram_endpoint(empty, options), std::invalid_argument);
+}
+
+WEIR_TEST("DGRM-016 a call that is cancelled in whatever turn closes the socket") {
+  const DatagramEndpointOptions options{.local_addr = any_port};
+  int cancelled = 0;
+  for (int turns = 0; turns != 8; ++turns) {
+    CAPTURE(turns);
+    Ref<DatagramRecorder> made;
+    auto factory = [&made] { return made = make_ref<DatagramRecorder>(); };
+    auto making = ensure_future(loop.create_datagram_endpoint(factory, options), &loop);
+    for (int i = 0; i != turns; ++i) {
+      co_await sleep(0s);
+    }
+    making.cancel();
+    try {
+      co_await making;
+      made->transport->close();
+    } catch (const CancelledError&) {
+      ++cancelled;
+    }
+    if (made != nullptr) {
+      co_await until([recorder = made.get()] { return recorder->lost == 1; });
+      CHECK(made->events == std::vector<std::string>{"made", "lost"});
+      CHECK(made->error == nullptr);
+    }
+  }
+  CHECK(cancelled > 0);
+  CHECK(cancelled < 8);
 }
 
 WEIR_TEST("DGRM-018 IPv6 endpoints report addresses with flow and scope") {

@@ -3,6 +3,10 @@
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <fstream>
 #endif
 
 using namespace weir;
@@ -17,6 +21,29 @@ std::uint32_t loopback_interface() {
   return 0;
 #endif
 }
+
+#if defined(WEIR_BACKEND_EPOLL)
+
+// Does the kernel account the loopback interface a member of this group of IPv6?
+bool has_member_on_loopback(const std::string& digits) {
+  std::ifstream groups("/proc/net/igmp6");
+  for (std::string number, name, group, rest;
+       groups >> number >> name >> group && std::getline(groups, rest);) {
+    if (name == "lo" && group == digits) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int sending_interface(const SocketView& socket) {
+  int interface = -1;
+  socklen_t length = sizeof interface;
+  REQUIRE(::getsockopt(socket.native_handle(), IPPROTO_IPV6, IPV6_MULTICAST_IF, &interface, &length) == 0);
+  return interface;
+}
+
+#endif
 
 // A member of the group, and a sender. Linux's loopback interface has no route for groups of IPv6: there it
 // is only the kernel's own account of members that shows.
@@ -108,3 +135,57 @@ WEIR_TEST("DGRM-020 multicast groups of IPv6") {
   }
   co_await check_group(loop, "ff15::7701");
 }
+
+#if defined(WEIR_BACKEND_EPOLL)
+
+WEIR_TEST("DGRM-020 the interface is the one that was asked for") {
+  constexpr std::uint32_t no_interface = 1'000'000;
+  Socket inet = bound_socket();
+  CHECK(error_of([&] { inet.set_multicast_interface(no_interface); }));
+  CHECK(error_of([&] { inet.join_multicast_group(Address::inet("239.255.77.2", 0), no_interface); }));
+  if (!has("ipv6")) {
+    skip("DGRM-020", "ipv6");
+    co_return;
+  }
+  Socket inet6 = Socket::open(AddressFamily::inet6, SocketType::datagram);
+  CHECK(error_of([&] { inet6.set_multicast_interface(no_interface); }));
+  CHECK(sending_interface(inet6) == 0);
+  inet6.set_multicast_interface(loopback_interface());
+  CHECK(sending_interface(inet6) == static_cast<int>(loopback_interface()));
+  const Address group = Address::inet("ff15::7702", 0);
+  inet6.join_multicast_group(group, loopback_interface());
+  CHECK(has_member_on_loopback("ff150000000000000000000000007702"));
+  inet6.leave_multicast_group(group, loopback_interface());
+  CHECK_FALSE(has_member_on_loopback("ff150000000000000000000000007702"));
+  // Without a number the scope of the group counts.
+  const Address scoped = Address::inet("ff12::7703%" + std::to_string(loopback_interface()), 0);
+  inet6.join_multicast_group(scoped);
+  CHECK(has_member_on_loopback("ff120000000000000000000000007703"));
+}
+
+WEIR_TEST("DGRM-018 scope and flow reach the system and come back") {
+  if (!has("ipv6")) {
+    skip("DGRM-018", "ipv6");
+    co_return;
+  }
+  // A group of the link can be bound to with its scope only.
+  const Address scoped = Address::inet("ff12::7704%" + std::to_string(loopback_interface()), 0);
+  const DatagramEndpointOptions options{.local_addr = scoped};
+  Endpoint member = co_await endpoint(loop, options);
+  CHECK(member.address().host() == scoped.host());
+  CHECK(member.address().scope_id() == loopback_interface());
+  co_await member.close();
+
+  // A traffic class, which unlike a flow label needs no lease.
+  constexpr int flow_info_send = 33;  // IPV6_FLOWINFO_SEND of Linux
+  constexpr std::uint32_t flow = 0x02800000;
+  constexpr int on = 1;
+  Socket near = Socket::open(AddressFamily::inet6, SocketType::datagram);
+  near.bind(Address::loopback(AddressFamily::inet6, 0));
+  Socket far = Socket::open(AddressFamily::inet6, SocketType::datagram);
+  REQUIRE(::setsockopt(far.native_handle(), IPPROTO_IPV6, flow_info_send, &on, sizeof on) == 0);
+  co_await loop.sock_connect(far, near.local_address().with_flow_info(flow));
+  CHECK(far.peer_address().flow_info() == flow);
+}
+
+#endif

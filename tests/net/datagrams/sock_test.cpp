@@ -1,10 +1,32 @@
 // SOCK: sock_recvfrom, sock_recvfrom_into, sock_sendto.
 #include "tests/net/datagrams/datagram_test.hpp"
+#include "tests/net/folder.hpp"
 
 using namespace weir;
 using namespace weir::testing;
 
 namespace {
+
+Coro<void> send_numbers(EventLoop& loop, Socket& sender, Address to, int count) {
+  for (int i = 0; i != count; ++i) {
+    const std::string text = std::to_string(10'000 + i);
+    const std::size_t sent = co_await loop.sock_sendto(sender, text, to);
+    CHECK(sent == 5);
+  }
+}
+
+// Sends until the receiver takes no more.
+Coro<int> fill(EventLoop& loop, Socket& sender, const Address& to) {
+  for (int sent = 0;; ++sent) {
+    Task<void> sending = loop.create_task(send_numbers(loop, sender, to, 1));
+    co_await settle(loop);
+    if (!sending.done()) {
+      sending.cancel();
+      CHECK_THROWS_AS(co_await sending, CancelledError);
+      co_return sent;
+    }
+  }
+}
 
 Coro<Bytes> receive_some(EventLoop& loop, Socket& socket) { co_return co_await loop.sock_recv(socket, 100); }
 
@@ -155,4 +177,38 @@ WEIR_TEST("SOCK-008 an error of sock_sendto names the address") {
     what = error.what();
   }
   CHECK(what.find("sock_sendto " + near.local_address().to_string()) != std::string::npos);
+}
+
+WEIR_TEST("SOCK-013 sock_sendto to a full Unix receiver goes on when there is room, and can be cancelled") {
+  if (!has("unix_sockets")) {
+    skip("SOCK-013", "unix_sockets");
+    co_return;
+  }
+  const Folder folder;
+  const Address address = Address::unix_path(folder.file("receiver"));
+  Socket receiver = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  receiver.bind(address);
+  Socket sender = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  // What others have sent is in the way: their socket is the one that the system tells of room.
+  Socket others = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  const int room = co_await fill(loop, others, address);
+  CHECK(room > 0);
+  Task<void> sending = loop.create_task(send_numbers(loop, sender, address, 20));
+  co_await settle(loop);
+  for (int i = 0; i != room + 20; ++i) {
+    const Bytes text = co_await loop.sock_recv(receiver, 100);
+    CHECK(text.view() == std::to_string(10'000 + std::max(0, i - room)));
+  }
+  co_await sending;
+  // The socket is closed, and so is the other side, while one waits.
+  co_await fill(loop, others, address);
+  Task<void> waiting = loop.create_task(send_numbers(loop, sender, address, 1));
+  co_await settle(loop);
+  sender.close();
+  CHECK_THROWS_AS(co_await waiting, std::system_error);
+  Socket another = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
+  Task<void> refused = loop.create_task(send_numbers(loop, another, address, 1));
+  co_await settle(loop);
+  receiver.close();
+  CHECK_THROWS_AS(co_await refused, std::system_error);
 }

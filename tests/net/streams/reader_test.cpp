@@ -1,6 +1,8 @@
 // STRM: what a reader gives of what it is fed. Bytes are fed by hand here, so that every split is decided.
 #include "tests/net/net_test.hpp"
 
+#include <array>
+
 using namespace weir;
 using namespace weir::testing;
 using namespace std::chrono_literals;
@@ -73,9 +75,25 @@ WEIR_TEST("STRM-002 read_into fills the caller's memory") {
     got += as_text(std::span(memory).first(count));
   }
   CHECK(got == "abcd efgh ij  ");
+  const std::size_t end = co_await reader->read_into(memory);
+  CHECK(end == 0);
+  co_await feeding;
+}
+
+WEIR_TEST("STRM-002 to read nothing takes no time and no turn from whoever waits") {
+  auto reader = make_ref<StreamReader>(loop);
+  Task<Bytes> waiting = ensure_future(reader->read(5), &loop);
+  co_await sleep(0s);
+  const Bytes none = co_await reader->read(0);
+  CHECK(none.empty());
+  const Bytes exactly_none = co_await reader->readexactly(0);
+  CHECK(exactly_none.empty());
   const std::size_t nothing = co_await reader->read_into({});
   CHECK(nothing == 0);
-  co_await feeding;
+  CHECK_FALSE(waiting.done());
+  reader->feed_data("x");
+  const Bytes read = co_await waiting;
+  CHECK(read == "x");
 }
 
 WEIR_TEST("STRM-003 read(-1) gives everything up to the end") {
@@ -153,11 +171,36 @@ WEIR_TEST("STRM-007 of several separators the one that ends first counts, and th
     co_await feeding;
   }
   // Both end at the same place: the match of the shorter one begins later, which the limit is held against.
-  const std::string_view same_end[] = {"cd", "bcd"};
-  auto reader = make_ref<StreamReader>(loop, 1);
-  reader->feed_data("abcd");
-  const std::string error = co_await failure(reader->readuntil(same_end));
-  CHECK(error == std::string("limit at 2: ") + found_late);
+  for (const auto& same_end : {std::array<std::string_view, 2>{"cd", "bcd"}, {"bcd", "cd"}}) {
+    auto reader = make_ref<StreamReader>(loop, 1);
+    reader->feed_data("abcd");
+    const std::string error = co_await failure(reader->readuntil(same_end));
+    CHECK(error == std::string("limit at 2: ") + found_late);
+  }
+}
+
+WEIR_TEST("STRM-007 separators of several lengths, in any order, however they are split") {
+  const std::string text = "12abcd34x5abc";
+  for (const auto& either : {std::array<std::string_view, 2>{"abcd", "x"}, {"x", "abcd"}}) {
+    for (std::size_t at = 0; at <= text.size(); ++at) {
+      CAPTURE(at);
+      auto reader = make_ref<StreamReader>(loop);
+      std::vector<std::string> pieces{text.substr(0, at), text.substr(at)};
+      Task<void> feeding = loop.create_task(feed(reader, std::move(pieces)));
+      const Bytes first = co_await reader->readuntil(either);
+      CHECK(first == "12abcd");
+      const Bytes second = co_await reader->readuntil(either);
+      CHECK(second == "34x");
+      const std::string rest = co_await failure(reader->readuntil(either));
+      CHECK(rest.starts_with("incomplete 5abc of ?"));
+      co_await feeding;
+    }
+    // A short one is found where there is no room for a long one, and no end yet.
+    auto reader = make_ref<StreamReader>(loop);
+    reader->feed_data("6x");
+    const Bytes early = co_await reader->readuntil(either);
+    CHECK(early == "6x");
+  }
 }
 
 WEIR_TEST("STRM-008 readuntil at the end gives what is left with its error") {
@@ -169,6 +212,16 @@ WEIR_TEST("STRM-008 readuntil at the end gives what is left with its error") {
   co_await feeding;
   const std::string again = co_await failure(reader->readuntil("x"));
   CHECK(again == "incomplete  of ?: 0 bytes read on a total of undefined expected bytes");
+}
+
+WEIR_TEST("STRM-008 an end just at the limit is an end, not an overrun") {
+  for (const std::string_view text : {"abc", "ab"}) {
+    auto reader = make_ref<StreamReader>(loop, 3);
+    reader->feed_data(text);
+    reader->feed_eof();
+    const std::string error = co_await failure(reader->readuntil("-"));
+    CHECK(error.starts_with("incomplete " + std::string(text) + " of ?"));
+  }
 }
 
 WEIR_TEST("STRM-009 readuntil beyond the limit leaves the data where it is") {
@@ -184,7 +237,12 @@ WEIR_TEST("STRM-009 readuntil beyond the limit leaves the data where it is") {
   CHECK(late == std::string("limit at 6: ") + found_late);
   const Bytes all = co_await reader->readexactly(8);
   CHECK(all == "abcdef--");
-  // The limit is reached while somebody waits.
+  // Reached is not exceeded, also when the separator comes piece by piece.
+  Task<void> slowly = loop.create_task(feed(reader, {"abc", "-", "-"}, false));
+  const Bytes at_limit = co_await reader->readuntil("--");
+  CHECK(at_limit == "abc--");
+  co_await slowly;
+  // The limit is passed while somebody waits.
   Task<void> feeding = loop.create_task(feed(reader, {"12", "34", "56"}, false));
   const std::string waiting = co_await failure(reader->readuntil("!"));
   CHECK(waiting == std::string("limit at 4: ") + not_found);
@@ -218,8 +276,11 @@ WEIR_TEST("STRM-012 a limit of zero or less is an invalid argument") {
   CHECK_THROWS_AS(make_ref<StreamReader>(loop, 0), std::invalid_argument);
   CHECK_THROWS_AS(make_ref<StreamReader>(loop, -1), std::invalid_argument);
   CHECK_THROWS_AS((void)open_connection({.host = "127.0.0.1", .port = 1}, 0), std::invalid_argument);
+  CHECK_THROWS_AS((void)open_unix_connection({.path = "/x"}, 0), std::invalid_argument);
   const auto ignore = [](const Ref<StreamReader>&, const Ref<StreamWriter>&) {};
   CHECK_THROWS_AS((void)start_server(ignore, {.host = "127.0.0.1"}, 0), std::invalid_argument);
+  CHECK_THROWS_AS((void)start_unix_server(ignore, {.path = "/x"}, 0), std::invalid_argument);
+  CHECK_THROWS_AS(make_ref<StreamReaderProtocol>(nullptr), std::invalid_argument);
   co_return;
 }
 
@@ -281,7 +342,8 @@ WEIR_TEST("STRM-015 a second reader at once is a usage error, and disturbs nobod
 
 WEIR_TEST("STRM-023 a read that is cancelled takes nothing") {
   auto reader = make_ref<StreamReader>(loop);
-  for (const bool after_data : {false, true}) {
+  for (int round = 0; round != 2; ++round) {
+    const bool after_data = round == 1;
     CAPTURE(after_data);
     Task<Bytes> reading = ensure_future(reader->readexactly(4), &loop);
     co_await sleep(0s);
@@ -339,6 +401,35 @@ WEIR_TEST("STRM-023 what read_into had got when it was cancelled is given") {
   CHECK_THROWS_AS(co_await reading, CancelledError);
   const Bytes later = co_await reader->read(10);
   CHECK(later == "later");
+}
+
+WEIR_TEST("STRM-023 a cancelled read_into that has got bytes says how many, and is cancelled behind that") {
+  auto reader = make_ref<StreamReader>(loop);
+  std::vector<std::byte> memory(2);
+  std::vector<std::size_t> counts;
+  const auto read = [](StreamReader& from, std::span<std::byte> into,
+                       std::vector<std::size_t>& out) -> Coro<void> {
+    out.push_back(co_await from.read_into(into));
+    out.push_back(co_await from.read_into(into));
+  };
+  Task<void> reading = loop.create_task(read(*reader, memory, counts));
+  co_await sleep(0s);
+  reader->feed_data("abc");
+  reading.cancel();
+  CHECK_THROWS_AS(co_await reading, CancelledError);
+  REQUIRE_FALSE(counts.empty());
+  CHECK(counts[0] == 2);
+}
+
+WEIR_TEST("STRM-002 what a task hands to the protocol resumes the reader in a later turn") {
+  auto reader = make_ref<StreamReader>(loop);
+  auto protocol = make_ref<StreamReaderProtocol>(reader);
+  Task<Bytes> waiting = ensure_future(reader->read(5), &loop);
+  co_await sleep(0s);
+  protocol->data_received(as_bytes("x"));
+  CHECK_FALSE(waiting.done());
+  const Bytes read = co_await waiting;
+  CHECK(read == "x");
 }
 
 WEIR_TEST("STRM-002 reads that never have to wait give way to others now and then") {

@@ -142,6 +142,86 @@ WEIR_TEST("STRM-011 readexactly gives more than the limit, though the transport 
   co_await end(line);
 }
 
+WEIR_TEST("STRM-011 readexactly of a reader whose transport is paused already") {
+  Line line = co_await line_to_socket(loop, false, 1000);
+  const std::string sent = pattern(500'000);
+  Task<void> sending = start_sending(loop, line.peer, sent);
+  co_await until([&] { return !line.writer->transport()->is_reading(); });
+  const Bytes got = co_await line.reader->readexactly(500'000);
+  CHECK(got == sent);
+  co_await sending;
+  co_await end(line);
+}
+
+WEIR_TEST("STRM-005 a line that is dropped resumes the transport") {
+  Line line = co_await line_to_socket(loop, true, 1000);
+  Task<void> sending = start_sending(loop, line.peer, std::string(5000, 'x') + "\nnext\n");
+  co_await until([&] { return !line.writer->transport()->is_reading(); });
+  CHECK_THROWS_AS(co_await line.reader->readline(), std::invalid_argument);
+  CHECK(line.writer->transport()->is_reading());
+  Bytes last;
+  while (last != "next\n") {
+    try {
+      last = co_await line.reader->readline();
+    } catch (const std::invalid_argument&) {
+    }
+  }
+  co_await sending;
+  co_await end(line);
+}
+
+namespace {
+
+// Only pauses and resumes, and counts that.
+class Pausing final : public Transport {
+ public:
+  explicit Pausing(EventLoop& loop) : loop_(loop) {}
+  void close() noexcept override { closing_ = true; }
+  void abort() noexcept override { closing_ = true; }
+  bool is_closing() const noexcept override { return closing_; }
+  Ref<BaseProtocol> get_protocol() const noexcept override { return {}; }
+  EventLoop& get_loop() const noexcept override { return loop_; }
+  void pause_reading() override { ++pauses; }
+  void resume_reading() override { ++resumes; }
+
+  int pauses = 0;
+  int resumes = 0;
+
+ private:
+  EventLoop& loop_;
+  bool closing_ = false;
+};
+
+}  // namespace
+
+WEIR_TEST("STRM-016 paused above twice the limit, resumed at the limit, once each") {
+  for (const bool into : {false, true}) {
+    CAPTURE(into);
+    auto reader = make_ref<StreamReader>(loop, 100);
+    auto transport = make_ref<Pausing>(loop);
+    reader->set_transport(transport);
+    reader->feed_data(pattern(200));
+    CHECK(transport->pauses == 0);
+    reader->feed_data("x");
+    CHECK(transport->pauses == 1);
+    reader->feed_data("still on its way");
+    CHECK(transport->pauses == 1);
+    std::vector<std::byte> memory(116);
+    for (const std::size_t count : {116, 1}) {
+      CHECK(transport->resumes == 0);
+      if (into) {
+        co_await reader->read_into(std::span(memory).first(count));
+      } else {
+        co_await reader->read(static_cast<std::ptrdiff_t>(count));
+      }
+    }
+    CHECK(transport->resumes == 1);
+    co_await reader->read(100);
+    CHECK(transport->resumes == 1);
+    CHECK(transport->pauses == 1);
+  }
+}
+
 WEIR_TEST("STRM-016 a full buffer pauses the transport, a drained one resumes it; the peer has to wait") {
   Line line = co_await line_to_socket(loop, true, 1000);
   const std::string sent = pattern(clogging);
@@ -207,6 +287,7 @@ WEIR_TEST("STRM-017 drain waits while writing is paused, and returns at once oth
   CHECK(got == written);
   co_await draining;
   CHECK(notes == "a");
+  co_await line.writer->drain();  // at once again
   co_await end(line);
 }
 
@@ -232,6 +313,68 @@ WEIR_TEST("STRM-017 drain after close gives the connection the turn to end, then
   co_await line.writer->wait_closed();
   const Bytes end_of_stream = co_await line.reader->read();
   CHECK(end_of_stream.empty());
+}
+
+WEIR_TEST("STRM-017 drain after close waits while writing is paused, and a cancelled one does not") {
+  Line line = co_await line_to_socket(loop, true);
+  const std::string written = clog(*line.writer->transport());
+  line.writer->close();
+  std::string notes;
+  Task<void> draining = loop.create_task(drain_and_note(line.writer, notes, 'a'));
+  for (int turns = 0; turns != 4; ++turns) {
+    CAPTURE(turns);
+    Task<void> cancelled = loop.create_task(drain_and_note(line.writer, notes, 'b'));
+    for (int i = 0; i != turns; ++i) {
+      co_await sleep(0s);
+    }
+    cancelled.cancel();
+    co_await settle(loop);
+    CHECK(cancelled.cancelled());
+  }
+  CHECK(notes.empty());
+  const std::string got = co_await read_all(loop, line.peer);
+  CHECK(got == written);
+  co_await draining;
+  CHECK(notes == "a");
+  co_await line.writer->wait_closed();
+}
+
+WEIR_TEST("STRM-017 drain raises what the reader failed with, and gives way to others now and then") {
+  Line line = co_await line_to_socket(loop);
+  bool others_ran = false;
+  loop.call_soon([&] { others_ran = true; });
+  int drains = 0;
+  for (; !others_ran && drains != 1000; ++drains) {
+    co_await line.writer->drain();
+  }
+  CHECK(drains > 10);
+  CHECK(others_ran);
+  line.reader->set_exception(std::make_exception_ptr(std::out_of_range("of the reader")));
+  CHECK_THROWS_AS(co_await line.writer->drain(), std::out_of_range);
+  co_await end(line);
+}
+
+WEIR_TEST("STRM-018 a drain that is cancelled in the turn in which all are released") {
+  auto transport = make_ref<Pausing>(loop);
+  auto reader = make_ref<StreamReader>(loop);
+  auto protocol = make_ref<StreamReaderProtocol>(reader);
+  auto writer = make_ref<StreamWriter>(transport, protocol, reader);
+  protocol->pause_writing();
+  std::string notes;
+  std::vector<Task<void>> tasks;
+  for (const char name : {'a', 'b', 'c'}) {
+    tasks.push_back(loop.create_task(drain_and_note(writer, notes, name)));
+  }
+  co_await sleep(0s);
+  tasks[0].cancel();
+  protocol->resume_writing();
+  tasks[2].cancel();
+  co_await settle(loop);
+  CHECK(tasks[0].cancelled());
+  CHECK(tasks[1].done());
+  CHECK(tasks[2].cancelled());
+  CHECK(notes == "b");
+  writer->close();
 }
 
 WEIR_TEST("STRM-018 all who wait in drain are released together; a cancelled one leaves") {
@@ -280,6 +423,21 @@ WEIR_TEST("STRM-019 wait_closed throws what the connection was lost with") {
   CHECK(line.reader->exception() != nullptr);
 }
 
+namespace {
+
+// Keeps its writer, and fails or returns as the other end asks for.
+Coro<void> keep_and_obey(std::vector<Ref<StreamWriter>>& writers, Ref<StreamReader> reader,
+                         Ref<StreamWriter> writer) {
+  writers.push_back(writer);
+  const Bytes asked = co_await reader->readexactly(1);
+  if (asked == "f") {
+    throw std::out_of_range("of the handler");
+  }
+  writer->write("returns");
+}
+
+}  // namespace
+
 WEIR_TEST("STRM-020 a handler that fails is reported and its connection closed") {
   const auto failing = [](Ref<StreamReader> reader, Ref<StreamWriter> writer) -> Coro<void> {
     const Ref<StreamWriter> held = std::move(writer);
@@ -297,6 +455,31 @@ WEIR_TEST("STRM-020 a handler that fails is reported and its connection closed")
   CHECK(message_of(report.exception) == "of the handler");
   CHECK(report.has_transport);
   env.expect_log("unclosed <StreamWriter");  // its frame is gone before anybody hears of the failure
+}
+
+WEIR_TEST(
+    "STRM-020 the connection of a handler that fails is closed, whoever has its writer; else it stays") {
+  std::vector<Ref<StreamWriter>> writers;
+  const auto handler = [&writers](Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+    return keep_and_obey(writers, std::move(reader), std::move(writer));
+  };
+  const Ref<Server> server = co_await start_server(handler, {.host = "127.0.0.1"});
+  auto [failing, to_failing] = co_await connect(address_of(server));
+  to_failing->write("f");
+  const Bytes nothing = co_await failing->read();
+  CHECK(nothing.empty());
+  CHECK(writers[0]->is_closing());
+  env.expect_report("Unhandled exception in client_connected_cb");
+  auto [returning, to_returning] = co_await connect(address_of(server));
+  to_returning->write("r");
+  const Bytes answer = co_await returning->readexactly(7);
+  CHECK(answer == "returns");
+  co_await settle(loop);
+  CHECK_FALSE(writers[1]->is_closing());
+  writers[1]->close();
+  to_failing->close();
+  to_returning->close();
+  co_await stop(server);
 }
 
 namespace {
