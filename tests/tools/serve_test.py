@@ -189,6 +189,7 @@ class Serve(unittest.TestCase):
                 return int(head.split()[1]), receive(connection, int(re.search(rb'Content-Length: (\d+)', head).group(1)))
 
             self.assertEqual(get(b'page.html'), (200, b'<p>page</p>'))
+            self.assertEqual(get(b'nothing')[0], 404)  # then all before it is over, the file is closed
             unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
             most = len(os.listdir(f'/proc/{server.process.pid}/fd'))
             resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, unlimited[1]))
@@ -197,7 +198,7 @@ class Serve(unittest.TestCase):
             resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, unlimited)
             self.assertEqual(get(b'page.html'), (200, b'<p>page</p>'))
             self.assertEqual(get(b'large'), (200, LARGE))
-            self.assertEqual(get(b'nothing')[0], 404)  # then all before it is over
+            self.assertEqual(get(b'nothing')[0], 404)
             self.assertEqual(len(os.listdir(f'/proc/{server.process.pid}/fd')), most)
             server.interrupt()
             status, _, err = server.end()
