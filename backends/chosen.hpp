@@ -8,6 +8,12 @@
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include "backends/epoll/backend.hpp"
+#elif defined(WEIR_BACKEND_KQUEUE)
+#include "backends/kqueue/backend.hpp"
+#elif defined(WEIR_BACKEND_LIBEVENT)
+#include "backends/libevent/backend.hpp"
+#elif defined(WEIR_BACKEND_POLL)
+#include "backends/poll/backend.hpp"
 #elif defined(WEIR_BACKEND_SIM)
 #include "backends/sim/backend.hpp"
 #else
@@ -18,6 +24,12 @@ namespace weir::inline WEIR_ABI::detail {
 
 #if defined(WEIR_BACKEND_EPOLL)
 using Backend = EpollBackend;
+#elif defined(WEIR_BACKEND_KQUEUE)
+using Backend = KqueueBackend;
+#elif defined(WEIR_BACKEND_LIBEVENT)
+using Backend = LibeventBackend;
+#elif defined(WEIR_BACKEND_POLL)
+using Backend = PollBackend;
 #elif defined(WEIR_BACKEND_SIM)
 using Backend = SimBackend;
 #endif

@@ -8,6 +8,7 @@
 
 #include <time.h>
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <system_error>
@@ -82,7 +83,7 @@ void EpollPoller::unwatch(native_socket native) noexcept {
 
 Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
   const bool may_sleep = deadline != TimePoint::min();
-  if (may_sleep && sleep_.exchange(Sleep::yes, std::memory_order_acq_rel) == Sleep::woken) {
+  if (may_sleep && !sleep_.begin()) {
     deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
   }
   const int count = wait(deadline);
@@ -91,8 +92,7 @@ Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
   }
   Polled<EpollEvent> polled;
   if (may_sleep) {
-    polled.woken =
-        sleep_.exchange(Sleep::no, std::memory_order_acq_rel) == Sleep::woken || deadline == TimePoint::min();
+    polled.woken = sleep_.end() || deadline == TimePoint::min();
   } else {
     polled.woken = take_wake();
   }
@@ -103,7 +103,7 @@ Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
 // It would fail again at once, and the loop would spin: nothing of use happens any more. The descriptor was
 // closed by somebody else, most likely.
 void EpollPoller::fail(int error) {
-  sleep_.store(Sleep::no, std::memory_order_release);
+  sleep_.abandon();
   throw std::system_error(error, std::generic_category(), "epoll_wait");
 }
 

@@ -5,10 +5,10 @@
 #include "backends/posix/sockets.hpp"
 #include "backends/posix/wake_fd.hpp"
 #include "backends/readiness/poller.hpp"
+#include "backends/readiness/sleep_state.hpp"
 
 #include <sys/epoll.h>
 #include <array>
-#include <atomic>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -45,13 +45,9 @@ class EpollPoller {
   void unwatch(native_socket native) noexcept;
   Polled<Event> poll(TimePoint deadline);
 
-  bool take_wake() noexcept {
-    return sleep_.load(std::memory_order_relaxed) == Sleep::woken &&
-           sleep_.exchange(Sleep::no, std::memory_order_acq_rel) == Sleep::woken;
-  }
-  // A system call only when the loop sleeps or is about to.
+  bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
-    if (sleep_.exchange(Sleep::woken, std::memory_order_acq_rel) == Sleep::yes) {
+    if (sleep_.wake()) {
       wake_fd_.wake();
     }
   }
@@ -60,8 +56,6 @@ class EpollPoller {
   static bool has(Capability capability) noexcept;
 
  private:
-  enum class Sleep : std::uint8_t { no, yes, woken };
-  static_assert(std::atomic<Sleep>::is_always_lock_free, "signal handlers call wake()");
   static constexpr std::size_t batch = 512;
 
   int wait(TimePoint deadline) noexcept;
@@ -69,7 +63,7 @@ class EpollPoller {
 
   Fd epoll_;
   WakeFd wake_fd_;
-  std::atomic<Sleep> sleep_ = Sleep::no;
+  SleepState sleep_;
   std::array<Event, batch> events_;
 };
 

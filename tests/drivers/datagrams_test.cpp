@@ -144,7 +144,7 @@ WEIR_TEST("DGRM-008 an error that never goes away closes the endpoint with it") 
   co_await end(pair);
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 namespace {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -16,7 +16,7 @@ using namespace weir::testing;
 using namespace std::chrono_literals;
 
 WEIR_TEST("SRV-016 an accept that would block is not an error") {
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   Made made;
   auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
   Socket client = Socket::open(AddressFamily::inet);

@@ -3,7 +3,7 @@
 
 #include <unordered_set>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <arpa/inet.h>
 #endif
 
@@ -99,7 +99,7 @@ TEST_CASE("what is no numeric address is refused by name") {
   }
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 TEST_CASE("reading addresses agrees with inet_pton on a million texts") {
   const std::string_view letters = "0123456789abf:::::....%Gx";
   std::uint64_t state = 88172645463325252U;

@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdint>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -165,7 +165,7 @@ WEIR_TEST("UNIX-011 a hundred descriptors, in messages of all sizes, received by
   CHECK(received == sent);
   REQUIRE(files.size() == count);
   for (std::size_t i = 0; i != count; ++i) {
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
     CHECK((::fcntl(files[i].native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
 #endif
     CHECK(tokens.gone() == static_cast<std::ptrdiff_t>(i));
@@ -400,7 +400,7 @@ WEIR_TEST("UNIX-011 what is refused") {
   CHECK(code == std::errc::bad_file_descriptor);
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 WEIR_TEST("UNIX-011 a receiver that may open no more descriptors is told, and closes what came") {
   Tokens tokens(6);
   tokens.listen(loop);
@@ -448,7 +448,7 @@ WEIR_TEST("UNIX-012 both sides of a connection know who is at the other end") {
   CHECK(near.peer_credentials() == expected);
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 namespace {
 

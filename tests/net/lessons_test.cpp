@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 // --- 2: a descriptor that lives on in a duplicate
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 namespace {
 

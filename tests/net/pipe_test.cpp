@@ -4,7 +4,7 @@
 
 #include <weir/net/pipe.hpp>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ struct Ends {
 
 // A pipe, blocking as one comes from pipe(2).
 Ends make_pipe() {
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   int ends[2] = {-1, -1};
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   return {File::adopt(ends[0]), File::adopt(ends[1])};
@@ -76,7 +76,7 @@ bool not_supported(F&& f) {
   return false;
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 File open_file(const std::string& path, int flags) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY);
@@ -253,7 +253,7 @@ WEIR_TEST("PIPE-006 a write error comes with connection_lost, and no report") {
   CHECK(env.take_reports().empty());
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 WEIR_TEST("PIPE-006 a broken pipe is an error and no signal") {
   struct sigaction before{}, after{};
   sigset_t mask_before, mask_after, waiting;
@@ -367,7 +367,7 @@ WEIR_TEST("PIPE-009 the pipe is taken over, made non-blocking, and closed in the
   REQUIRE(native);
   CHECK_FALSE(reader.transport->get_extra_info<extra::socket>());
   CHECK_FALSE(reader.transport->get_extra_info<extra::peername>());
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   CHECK((::fcntl(*native, F_GETFL) & O_NONBLOCK) != 0);
   CHECK((::fcntl(*native, F_GETFD) & FD_CLOEXEC) != 0);
 #endif
@@ -437,7 +437,7 @@ WEIR_TEST("STRM-024 a reader reads a pipe to its end") {
   co_await writer.lost();
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 WEIR_TEST("PIPE-003 FIFOs are accepted") {
   const Folder folder;

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <limits>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <csignal>
 #elif defined(WEIR_BACKEND_SIM)
 #include "backends/sim/call_hook.hpp"
@@ -380,7 +380,7 @@ WEIR_TEST("SFILE-010 a transport that cannot says so") {
   auto [reader, writer] = File::pipe();
   Half h = co_await half(loop);
   CHECK_THROWS_AS((void)loop.sendfile(h.transport, reader, {}), NotSupportedError);
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   File socket = File::duplicate(h.far.native_handle());
   CHECK_THROWS_AS((void)loop.sendfile(h.transport, socket, {}), NotSupportedError);
 #endif
@@ -438,7 +438,7 @@ WEIR_TEST("SFILE-012 a peer that is gone raises no SIGPIPE, also behind what was
   }
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 WEIR_TEST("SFILE-012 a SIGPIPE that was waiting before goes on waiting") {
   const TemporaryFile there(pattern(1000));

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <fcntl.h>
 #endif
 
@@ -129,7 +129,7 @@ WEIR_TEST("SOCK-007 sock_accept returns a non-blocking, close-on-exec socket and
   co_await connecting;
   CHECK(from == client.local_address());
   CHECK(from == accepted.peer_address());
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   CHECK((::fcntl(accepted.native_handle(), F_GETFL) & O_NONBLOCK) != 0);
   CHECK((::fcntl(accepted.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
 #endif
@@ -422,7 +422,7 @@ WEIR_TEST("SOCK: reading what is always there lets others run") {
 }
 
 TEST_CASE("DBG-005 in debug mode a socket that was made blocking is refused") {
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   run_test_body([](EventLoop& loop, Env&) -> Coro<void> {
     auto s = co_await connected_sockets(loop);
     Socket adopted = Socket::adopt(s.near.release());

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <sys/socket.h>
 
 #include <cstring>
@@ -268,7 +268,7 @@ WEIR_TEST("UNIX-010 abstract names, also with NUL inside, leave nothing behind")
   CHECK(co_await connect_error_of(loop, plain) == std::errc::connection_refused);
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 namespace {
 

@@ -1,7 +1,7 @@
 // FDW: add_reader, add_writer and their removal.
 #include "tests/net/net_test.hpp"
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -343,7 +343,7 @@ WEIR_TEST(
     skip("FDW-012", "native_descriptors");
     co_return;
   }
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   int pipe[2];
   REQUIRE(::pipe2(pipe, O_NONBLOCK | O_CLOEXEC) == 0);
   int calls = 0;

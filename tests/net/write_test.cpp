@@ -1,7 +1,7 @@
 // TRAN and FLOW: the writing side of a stream transport.
 #include "tests/net/net_test.hpp"
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <sys/socket.h>
 #endif
 
@@ -266,7 +266,7 @@ WEIR_TEST("TRAN-017 write after write_eof is a usage error, a second write_eof d
 }
 
 WEIR_TEST("TRAN-020 a read that would block is ignored") {
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   auto w = co_await wire(loop);
   const native_socket native = w.transport->get_extra_info<extra::socket>()->native_handle();
   ssize_t stolen = 0;

@@ -6,7 +6,7 @@
 #include <ctime>
 #include <new>
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -492,7 +492,7 @@ WEIR_TEST("DGRM-017 Unix endpoints by path, by socket, and in place of a stale f
   }
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 WEIR_TEST("DGRM-009 a receive that would block is ignored") {
   Endpoint near = co_await bound_endpoint(loop);

@@ -1,7 +1,7 @@
 // DGRM-020: multicast groups on the loopback interface.
 #include "tests/net/datagrams/datagram_test.hpp"
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -15,14 +15,14 @@ using namespace weir::testing;
 namespace {
 
 std::uint32_t loopback_interface() {
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
   return ::if_nametoindex("lo");
 #else
   return 0;
 #endif
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 // Does the kernel account the loopback interface a member of this group of IPv6?
 bool has_member_on_loopback(const std::string& digits) {
@@ -136,7 +136,7 @@ WEIR_TEST("DGRM-020 multicast groups of IPv6") {
   co_await check_group(loop, "ff15::7701");
 }
 
-#if defined(WEIR_BACKEND_EPOLL)
+#if defined(WEIR_TEST_POSIX)
 
 WEIR_TEST("DGRM-020 the interface is the one that was asked for") {
   constexpr std::uint32_t no_interface = 1'000'000;

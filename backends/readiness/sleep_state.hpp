@@ -1,0 +1,34 @@
+// SleepState: waking a loop that waits for events in its poller. The waker makes a system call only when
+// the loop sleeps or is about to. wake() may be called by any thread and by signal handlers.
+#pragma once
+
+#include <weir/config.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace weir::inline WEIR_ABI::detail {
+
+class SleepState {
+ public:
+  // Before the loop looks for events. False: it was woken already, and must not sleep.
+  bool begin() noexcept { return state_.exchange(State::asleep, std::memory_order_acq_rel) != State::woken; }
+  // After it. Was it woken meanwhile?
+  bool end() noexcept { return state_.exchange(State::awake, std::memory_order_acq_rel) == State::woken; }
+  // When looking has failed.
+  void abandon() noexcept { state_.store(State::awake, std::memory_order_release); }
+  // Was there a wake, outside begin() and end()? It is over then.
+  bool take() noexcept {
+    return state_.load(std::memory_order_relaxed) == State::woken &&
+           state_.exchange(State::awake, std::memory_order_acq_rel) == State::woken;
+  }
+  // True: the loop sleeps, and the caller has to end that.
+  bool wake() noexcept { return state_.exchange(State::woken, std::memory_order_acq_rel) == State::asleep; }
+
+ private:
+  enum class State : std::uint8_t { awake, asleep, woken };
+  static_assert(std::atomic<State>::is_always_lock_free, "signal handlers call wake()");
+  std::atomic<State> state_ = State::awake;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail
