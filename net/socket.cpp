@@ -87,6 +87,30 @@ void SocketView::set_no_delay(bool on) const { set(native_, SocketOption::no_del
 void SocketView::set_keep_alive(bool on) const {
   set(native_, SocketOption::keep_alive, on, "set_keep_alive");
 }
+void SocketView::set_keep_alive(const KeepAliveTiming& timing) const {
+  constexpr const char* call = "set_keep_alive";
+  constexpr std::int64_t most_seconds = 32767, most_probes = 127;  // what every system takes
+  const auto checked = [&](std::int64_t value, std::int64_t most) {
+    if (value < 1 || value > most) {
+      throw std::invalid_argument(std::string(call) + ": " + std::to_string(value) +
+                                  " is not between 1 and " + std::to_string(most));
+    }
+    return static_cast<int>(value);
+  };
+  const int idle = checked(timing.idle.count(), most_seconds);
+  const int interval = checked(timing.interval.count(), most_seconds);
+  const int count = checked(timing.count, most_probes);
+  set(native_, SocketOption::keep_alive_idle, idle, call);
+  set(native_, SocketOption::keep_alive_interval, interval, call);
+  set(native_, SocketOption::keep_alive_count, count, call);
+  set_keep_alive();
+}
+KeepAliveTiming SocketView::keep_alive_timing() const {
+  constexpr const char* call = "keep_alive_timing";
+  return {std::chrono::seconds(get(native_, SocketOption::keep_alive_idle, call)),
+          std::chrono::seconds(get(native_, SocketOption::keep_alive_interval, call)),
+          static_cast<int>(get(native_, SocketOption::keep_alive_count, call))};
+}
 void SocketView::set_ipv6_only(bool on) const { set(native_, SocketOption::ipv6_only, on, "set_ipv6_only"); }
 bool SocketView::reuse_address() const {
   return get(native_, SocketOption::reuse_address, "reuse_address") != 0;

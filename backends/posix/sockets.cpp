@@ -100,6 +100,26 @@ OptionName option_name(SocketOption option) noexcept {
       return {IPPROTO_TCP, TCP_NODELAY};
     case SocketOption::keep_alive:
       return {SOL_SOCKET, SO_KEEPALIVE};
+    case SocketOption::keep_alive_idle:
+#ifdef TCP_KEEPIDLE
+      return {IPPROTO_TCP, TCP_KEEPIDLE};
+#elif defined(TCP_KEEPALIVE)
+      return {IPPROTO_TCP, TCP_KEEPALIVE};  // macOS
+#else
+      break;  // OpenBSD: for the whole system only
+#endif
+    case SocketOption::keep_alive_interval:
+#ifdef TCP_KEEPINTVL
+      return {IPPROTO_TCP, TCP_KEEPINTVL};
+#else
+      break;
+#endif
+    case SocketOption::keep_alive_count:
+#ifdef TCP_KEEPCNT
+      return {IPPROTO_TCP, TCP_KEEPCNT};
+#else
+      break;
+#endif
     case SocketOption::ipv6_only:
       return {IPPROTO_IPV6, IPV6_V6ONLY};
     case SocketOption::send_buffer:

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t index_of(SocketOption option) noexcept { return static_cast<std::size_t>(option); }
 
+bool is_tcp(const Socket& socket) noexcept { return !socket.is_unix() && socket.type == SocketType::stream; }
+
 }  // namespace
 
 Socket& Network::make_socket(AddressFamily family, SocketType type) {
@@ -24,6 +26,9 @@ Socket& Network::make_socket(AddressFamily family, SocketType type) {
   const auto buffer = static_cast<int>(world_.options.socket_buffer_bytes);
   socket.options[index_of(SocketOption::send_buffer)] = buffer;
   socket.options[index_of(SocketOption::receive_buffer)] = buffer;
+  socket.options[index_of(SocketOption::keep_alive_idle)] = 7200;
+  socket.options[index_of(SocketOption::keep_alive_interval)] = 75;
+  socket.options[index_of(SocketOption::keep_alive_count)] = 9;
   socket.options[index_of(SocketOption::multicast_ttl)] = 1;
   socket.options[index_of(SocketOption::multicast_loop)] = 1;
   sockets_.emplace(socket.id, std::move(made));
@@ -148,10 +153,18 @@ std::int64_t Network::set_option(Socket& socket, SocketOption option, int value)
       }
       break;
     case SocketOption::no_delay:
-      if (socket.is_unix() || socket.type != SocketType::stream) {
+      if (!is_tcp(socket)) {
         return -EOPNOTSUPP;
       }
       break;
+    case SocketOption::keep_alive_idle:
+    case SocketOption::keep_alive_interval:
+    case SocketOption::keep_alive_count:
+      if (!is_tcp(socket)) {
+        return -EOPNOTSUPP;
+      }
+      socket.options[index_of(option)] = value;  // no connection dies without a word here: nothing is probed
+      return 0;
     case SocketOption::send_buffer:
     case SocketOption::receive_buffer:
       // Linux's least sizes; 0 would mean that nothing ever moves.
@@ -185,7 +198,10 @@ std::int64_t Network::get_option(Socket& socket, SocketOption option) {
       }
       break;
     case SocketOption::no_delay:
-      if (socket.is_unix() || socket.type != SocketType::stream) {
+    case SocketOption::keep_alive_idle:
+    case SocketOption::keep_alive_interval:
+    case SocketOption::keep_alive_count:
+      if (!is_tcp(socket)) {
         return -EOPNOTSUPP;
       }
       break;

@@ -8,6 +8,7 @@
 #endif
 
 using namespace weir;
+using namespace std::chrono_literals;
 using namespace weir::testing;
 
 TEST_CASE("an IPv4 address is read and written") {
@@ -158,6 +159,24 @@ TEST_CASE("addresses compare and hash") {
   CHECK(Address() != Address::any(AddressFamily::inet, 0));
   CHECK(Address().to_string() == "(no address)");
   CHECK(Address().host().empty());
+}
+
+TEST_CASE("a socket is told when a silent connection counts as dead") {
+  const Env env;
+  const Socket socket = Socket::open(AddressFamily::inet);
+  CHECK_FALSE(socket.keep_alive());
+  CHECK(socket.keep_alive_timing() == KeepAliveTiming());  // what systems take without being told
+  const KeepAliveTiming timing{.idle = 60s, .interval = 5s, .count = 4};
+  socket.set_keep_alive(timing);
+  CHECK(socket.keep_alive());
+  CHECK(socket.keep_alive_timing() == timing);
+  for (const KeepAliveTiming& wrong : {KeepAliveTiming{.idle = 0s}, KeepAliveTiming{.interval = 32768s},
+                                       KeepAliveTiming{.count = 128}, KeepAliveTiming{.count = -1}}) {
+    CHECK_THROWS_AS(socket.set_keep_alive(wrong), std::invalid_argument);
+  }
+  CHECK(socket.keep_alive_timing() == timing);
+  const Socket datagrams = Socket::open(AddressFamily::inet, SocketType::datagram);
+  CHECK_THROWS_AS(datagrams.set_keep_alive(timing), std::system_error);
 }
 
 TEST_CASE("a socket has options, addresses and an end") {

@@ -196,6 +196,10 @@ enum class SocketOption : std::uint8_t {
   error,
   broadcast,
   linger_abort,
+  // Of TCP; seconds, and probes.
+  keep_alive_idle,
+  keep_alive_interval,
+  keep_alive_count,
   // Of datagram sockets; what the number means stands at SocketView.
   multicast_ttl,
   multicast_loop,

@@ -7,6 +7,7 @@
 #include <weir/fwd.hpp>
 #include <weir/net/address.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,6 +21,15 @@ namespace detail {
 struct BackendHandle;
 struct SocketAccess;
 }  // namespace detail
+
+// When a TCP connection on which nothing comes is taken for dead: after `idle` it is probed, `interval` apart,
+// and given up when `count` probes have had no answer.
+struct KeepAliveTiming {
+  std::chrono::seconds idle{7200};
+  std::chrono::seconds interval{75};
+  int count = 9;
+  friend bool operator==(const KeepAliveTiming&, const KeepAliveTiming&) = default;
+};
 
 // A socket that somebody else owns: what extra::socket gives, and the calls that Socket shares. A copyable
 // view, good as long as the owner keeps the socket open. Every call throws std::system_error that names the
@@ -50,6 +60,11 @@ class WEIR_API SocketView {
   void set_reuse_port(bool on = true) const;
   void set_no_delay(bool on = true) const;
   void set_keep_alive(bool on = true) const;
+  // The same with its timing (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Times are in whole seconds. Throws
+  // std::invalid_argument for numbers below 1 or above 32767 (127 probes), std::system_error where the system
+  // has no such times for one socket.
+  void set_keep_alive(const KeepAliveTiming& timing) const;
+  KeepAliveTiming keep_alive_timing() const;
   void set_ipv6_only(bool on = true) const;
   bool reuse_address() const;
   bool reuse_port() const;
