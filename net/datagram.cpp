@@ -12,9 +12,12 @@
 #include <weir/net/sock_ops.hpp>
 
 #include <cerrno>
+#include <exception>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -35,6 +38,7 @@ void check_given_socket(const DatagramEndpointOptions& options) {
   };
   note(options.local_addr.has_value(), "local_addr");
   note(options.remote_addr.has_value(), "remote_addr");
+  note(!options.remote_host.empty(), "remote_host");
   note(options.family != AddressFamily::unspecified, "family");
   note(options.reuse_port, "reuse_port");
   note(options.allow_broadcast, "allow_broadcast");
@@ -50,7 +54,7 @@ void check_given_socket(const DatagramEndpointOptions& options) {
   }
 }
 
-// The one family that all options agree on.
+// The one family that all options agree on; unspecified when the addresses of a name decide.
 AddressFamily family_of(const DatagramEndpointOptions& options) {
   AddressFamily family = options.family;
   for (const std::optional<Address>& address : {options.local_addr, options.remote_addr}) {
@@ -65,7 +69,7 @@ AddressFamily family_of(const DatagramEndpointOptions& options) {
     }
     family = address->family();
   }
-  if (family == AddressFamily::unspecified) {
+  if (family == AddressFamily::unspecified && options.remote_host.empty()) {
     refuse("unexpected address family: there is no local_addr, remote_addr, family or sock");
   }
   return family;
@@ -84,7 +88,17 @@ EndpointPlan plan_endpoint(EventLoop& loop, const DatagramEndpointOptions& optio
     plan.socket = std::move(*options.sock);
     return plan;
   }
+  if (options.remote_addr && !options.remote_host.empty()) {
+    refuse("remote_addr and remote_host can not be specified at the same time");
+  }
   plan.family = family_of(options);
+  if (!options.remote_host.empty()) {
+    if (plan.family == AddressFamily::unix_domain) {
+      refuse("remote_host is not for Unix sockets");
+    }
+    plan.query = HostQuery(options.remote_host, options.remote_port,
+                           {.family = plan.family, .type = SocketType::datagram});
+  }
   plan.local = options.local_addr;
   plan.remote = options.remote_addr;
   plan.reuse_port = options.reuse_port;
@@ -98,18 +112,17 @@ EndpointPlan plan_endpoint(EventLoop& loop, const DatagramEndpointOptions& optio
   return plan;
 }
 
-Coro<weir::Socket> open_endpoint(EventLoop& loop, EndpointPlan& plan) {
-  if (plan.socket.is_open()) {
-    co_return std::move(plan.socket);
-  }
-  weir::Socket socket = weir::Socket::open(plan.family, SocketType::datagram);
+namespace {
+
+Coro<weir::Socket> open_one(EventLoop& loop, const EndpointPlan& plan, AddressFamily family) {
+  weir::Socket socket = weir::Socket::open(family, SocketType::datagram);
   if (plan.reuse_port) {
     socket.set_reuse_port();
   }
   if (plan.allow_broadcast) {
     socket.set_broadcast();
   }
-  if (plan.local && plan.family == AddressFamily::unix_domain) {
+  if (plan.local && family == AddressFamily::unix_domain) {
     bind_unix_path(socket, *plan.local, call_name);
   } else if (plan.local) {
     socket.bind(*plan.local);
@@ -120,6 +133,30 @@ Coro<weir::Socket> open_endpoint(EventLoop& loop, EndpointPlan& plan) {
     co_await connecting;
   }
   co_return std::move(socket);
+}
+
+}  // namespace
+
+Coro<weir::Socket> open_endpoint(EventLoop& loop, EndpointPlan& plan) {
+  if (plan.socket.is_open()) {
+    co_return std::move(plan.socket);
+  }
+  if (!plan.query) {
+    co_return co_await open_one(loop, plan, plan.family);
+  }
+  const std::vector<Address> addresses = co_await plan.query->look_up(loop);
+  std::exception_ptr first_error;
+  for (const Address& address : addresses) {
+    plan.remote = address;
+    try {
+      co_return co_await open_one(loop, plan, address.family());
+    } catch (const std::system_error&) {
+      if (first_error == nullptr) {
+        first_error = std::current_exception();
+      }
+    }
+  }
+  std::rethrow_exception(first_error);
 }
 
 Coro<Ref<DatagramTransport>> start_endpoint(EventLoop& loop, weir::Socket socket,

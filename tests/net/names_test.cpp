@@ -424,3 +424,33 @@ WEIR_TEST("SOCK-009 the operations work for Unix sockets as for TCP") {
   server.close();
   CHECK(co_await read_all(loop, client) == "");
 }
+
+namespace {
+
+struct Heard : DatagramProtocol {
+  void datagram_received(std::span<const std::byte> data, const Address&) override { text += as_text(data); }
+  std::string text;
+};
+
+}  // namespace
+
+WEIR_TEST("DGRM-002 a host by name: its addresses are tried in turn, those of one family with local_addr") {
+  const Names names(loop, {"255.255.255.255", "127.0.0.1", "::1"});  // the first is refused: a broadcast
+  auto factory = [] { return make_ref<Heard>(); };
+  const DatagramEndpointOptions here{.local_addr = Address::loopback(AddressFamily::inet, 0)};
+  auto [receiver, heard] = co_await loop.create_datagram_endpoint(factory, here);
+  const std::uint16_t port = receiver->get_extra_info<extra::sockname>()->port();
+  const DatagramEndpointOptions there{.local_addr = Address::loopback(AddressFamily::inet, 0),
+                                      .remote_host = "many.test",
+                                      .remote_port = port};
+  auto [sender, unheard] = co_await loop.create_datagram_endpoint(factory, there);
+  CHECK(sender->get_extra_info<extra::peername>() == Address::loopback(AddressFamily::inet, port));
+  sender->sendto("by name");
+  co_await until([&heard = heard] { return heard->text == "by name"; });
+  sender->close();
+  receiver->close();
+  const DatagramEndpointOptions nowhere{
+      .remote_host = "127.0.0.1", .remote_port = 1, .family = AddressFamily::inet6};
+  CHECK_THROWS_AS(co_await loop.create_datagram_endpoint(factory, nowhere), std::system_error);
+  co_await sleep(0s);
+}

@@ -228,8 +228,7 @@ weir::Coro<Held> connect_pinger(std::shared_ptr<Pinging> pinging, std::size_t nu
   const Endpoint target = pinging->plan.target;
   if (target.is_udp) {
     const auto factory = [&pinging, number] { return weir::make_ref<DatagramPinger>(pinging, number); };
-    const std::vector<weir::Address> addresses = co_await addresses_of(pinging->loop, target);
-    const weir::DatagramEndpointOptions options{.remote_addr = addresses.at(0)};
+    const weir::DatagramEndpointOptions options{.remote_host = target.host, .remote_port = target.port};
     auto endpoint = co_await pinging->loop.create_datagram_endpoint(factory, options);
     co_return Held(std::move(endpoint.second));
   }

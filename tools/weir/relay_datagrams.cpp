@@ -147,8 +147,8 @@ Session* Clients::find(const Address& client, Hearing& hearing) {
 
 weir::Coro<void> Clients::open(std::shared_ptr<Clients> clients, Ref<Session> session) {
   try {
-    const std::vector<Address> targets = co_await addresses_of(clients->loop_, clients->plan_.target);
-    const weir::DatagramEndpointOptions options{.remote_addr = targets.at(0)};
+    const Endpoint& target = clients->plan_.target;
+    const weir::DatagramEndpointOptions options{.remote_host = target.host, .remote_port = target.port};
     const auto factory = [&session] { return session; };
     co_await clients->loop_.create_datagram_endpoint(factory, options);
   } catch (const std::exception&) {

@@ -325,6 +325,9 @@ WEIR_TEST("DGRM-012 local_addr, remote_addr and family fit together, and there i
   CHECK(refused({.local_addr = inet, .family = AddressFamily::inet6}).find("not of one family") !=
         std::string::npos);
   CHECK(refused({.remote_addr = Address()}).find("of no family") != std::string::npos);
+  CHECK(refused({.remote_addr = inet, .remote_host = "localhost"}).find("remote_host") != std::string::npos);
+  const Address path = Address::unix_path("/run/nothing");
+  CHECK(refused({.local_addr = path, .remote_host = "localhost"}).find("remote_host") != std::string::npos);
   // The family alone is enough to send from.
   const DatagramEndpointOptions family_only{.family = AddressFamily::inet};
   Endpoint sender = co_await endpoint(loop, family_only);

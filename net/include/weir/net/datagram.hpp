@@ -4,6 +4,7 @@
 
 #include <weir/config.hpp>
 #include <weir/coro.hpp>
+#include <weir/detail/host_query.hpp>
 #include <weir/detail/protocol_factory.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/net/address.hpp>
@@ -13,6 +14,7 @@
 #include <weir/ref.hpp>
 
 #include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -26,6 +28,10 @@ struct DatagramEndpointOptions {
   std::optional<Address> local_addr = {};
   // Where sendto() sends to, and, unless allow_broadcast is set, whom alone it receives from.
   std::optional<Address> remote_addr = {};
+  // The same by name: the addresses of the host that are of a family with local_addr are tried in turn. A
+  // datagram that gets lost is no error, so that the first one is taken to which there is a way.
+  std::string_view remote_host = {};
+  ServiceName remote_port = {};
   // Needed only where there is neither address nor socket: what the endpoint will send to.
   AddressFamily family = AddressFamily::unspecified;
   bool reuse_port = false;       // SO_REUSEPORT: several endpoints share a port
@@ -42,12 +48,13 @@ struct EndpointPlan {
   AddressFamily family = AddressFamily::unspecified;
   std::optional<Address> local;
   std::optional<Address> remote;
+  std::optional<HostQuery> query;  // which remote will be an answer of
   bool reuse_port = false;
   bool allow_broadcast = false;
 };
 
 WEIR_API EndpointPlan plan_endpoint(EventLoop& loop, const DatagramEndpointOptions& options);
-// Gives a socket that is bound and connected. The plan is used until then.
+// Gives a socket that is bound and connected, and puts into the plan to whom. The plan is used until then.
 WEIR_API Coro<weir::Socket> open_endpoint(EventLoop& loop, EndpointPlan& plan);
 // Makes the transport and gives it after connection_made.
 WEIR_API Coro<Ref<DatagramTransport>> start_endpoint(EventLoop& loop, weir::Socket socket,
@@ -70,7 +77,7 @@ Coro<std::pair<Ref<DatagramTransport>, P>> endpoint_with(EventLoop& loop, F fact
 // is closed. The protocol's callbacks run in a copy of the context of this call. What it throws, after
 // closing the socket, and a socket that was given as well: std::invalid_argument when options contradict each
 // other; NotSupportedError "unix_sockets" where the system has none; std::system_error with the call and the
-// address; what the factory throws; CancelledError.
+// address; what getaddrinfo throws; what the factory throws; CancelledError.
 template <class F>
 Coro<std::pair<Ref<DatagramTransport>, detail::ProtocolRef<F>>> EventLoop::create_datagram_endpoint(
     F&& factory, DatagramEndpointOptions options) {
