@@ -10,7 +10,9 @@ namespace weir::inline WEIR_ABI::detail {
 
 // A sockaddr of any family together with the length that the system calls want beside it.
 struct SystemAddress {
-  sockaddr_storage storage{};
+  SystemAddress() noexcept {}  // whoever writes an address writes all of it, and its length
+
+  sockaddr_storage storage;
   socklen_t length = sizeof(sockaddr_storage);
 
   sockaddr* get() noexcept { return reinterpret_cast<sockaddr*>(&storage); }

@@ -66,7 +66,11 @@ struct RawAddress {
   std::uint8_t path_size = 0;
   std::array<char, most_path> path{};
 
-  friend bool operator==(const RawAddress&, const RawAddress&) = default;
+  // By hand, because the place for a path is most of it, and each datagram is compared with the one before.
+  friend bool operator==(const RawAddress& a, const RawAddress& b) noexcept {
+    return a.family == b.family && a.port == b.port && a.ip == b.ip && a.scope_id == b.scope_id &&
+           a.flow == b.flow && a.path_view() == b.path_view();
+  }
 };
 
 }  // namespace detail
