@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
 #include <set>
 #include <stdexcept>
 #include <string_view>
@@ -17,6 +18,9 @@ TEST_CASE(
     CHECK(one.name == weir::detail::capability_name(capability));
     CHECK(one.available == weir::detail::Backend::has(capability));
     CHECK(!one.meaning.empty());
+    const int size = static_cast<int>(one.name.size());
+    std::printf("weir-capability: %.*s %s\n", size, one.name.data(),
+                one.available ? "yes" : "no");  // for tools/matrix
     names.insert(one.name);
   }
   CHECK(index == static_cast<std::size_t>(weir::detail::last_capability) + 1);

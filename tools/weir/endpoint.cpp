@@ -106,7 +106,7 @@ Endpoint parse_ip(const std::string& scheme, std::string_view rest, PortZero por
   std::string_view after =
       host_end == std::string_view::npos ? "" : rest.substr(host_end + (bracketed ? 1 : 0));
   if (!after.empty() && !after.starts_with(':')) {
-    refuse("'" + std::string(after) + "' after the bracket" + bracket_hint);
+    refuse(std::string("'").append(after) + "' after the bracket" + bracket_hint);
   }
   after.remove_prefix(after.empty() ? 0 : 1);
   return {.host = std::string(host), .port = parse_port(scheme, after, port_zero), .is_udp = scheme == "udp"};
