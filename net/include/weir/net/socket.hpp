@@ -22,8 +22,8 @@ struct BackendHandle;
 struct SocketAccess;
 }  // namespace detail
 
-// When a TCP connection on which nothing comes is taken for dead: after `idle` it is probed, `interval` apart,
-// and given up when `count` probes have had no answer.
+// When a TCP connection on which nothing comes is taken for dead: it is probed after `idle` and then every
+// `interval`, and given up when `count` probes have had no answer.
 struct KeepAliveTiming {
   std::chrono::seconds idle{7200};
   std::chrono::seconds interval{75};
