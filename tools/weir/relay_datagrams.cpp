@@ -71,7 +71,7 @@ class Hearing final : public Side {
 // A client's endpoint towards the target.
 class Session final : public Side {
  public:
-  Session(Ref<Hearing> hearing, Address client) : hearing_(std::move(hearing)), client_(std::move(client)) {}
+  Session(Ref<Hearing> hearing, const Address& client) : hearing_(std::move(hearing)), client_(client) {}
   void connection_made(Ref<weir::DatagramTransport> transport) override {
     Side::connection_made(std::move(transport));
     is_made_ = true;
