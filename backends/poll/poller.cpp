@@ -24,7 +24,7 @@ short events_of(Interest interest) noexcept {
 }
 
 Readiness ready_of(short events) noexcept {
-  if ((events & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
+  if ((events & (POLLERR | POLLHUP)) != 0) {
     return is_readable | is_writable | is_ended;
   }
   return static_cast<Readiness>(((events & POLLIN) != 0 ? is_readable : 0) |
@@ -115,9 +115,10 @@ void PollPoller::collect(std::size_t count) noexcept {
       continue;
     }
     --count;
-    events_.push_back({tokens_[place], ready_of(one.revents)});
     if ((one.revents & POLLNVAL) != 0) {
-      unwatch(one.fd);  // closed behind our back: told once, or it would be told for ever
+      unwatch(one.fd);  // closed behind our back: its registration goes with it, as under other pollers
+    } else {
+      events_.push_back({tokens_[place], ready_of(one.revents)});
     }
   }
   if (count != 0) {
