@@ -199,7 +199,7 @@ Polled<KqueueEvent> KqueuePoller::poll(TimePoint deadline) {
   }
   auto size = static_cast<std::size_t>(std::max(count, 0));
 #ifndef EVFILT_USER
-  if (std::any_of(events_.begin(), events_.begin() + count,
+  if (std::any_of(events_.data(), events_.data() + size,
                   [](const Event& event) { return token_of(event) == wake_token; })) {
     wake_fd_.drain();
   }

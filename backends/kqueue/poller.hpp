@@ -29,7 +29,7 @@ inline std::uint64_t token_of(const KqueueEvent& event) noexcept { return to_tok
 // The end of the other side comes with EVFILT_READ; with fflags it is an error, which ends both directions,
 // as what EVFILT_WRITE calls the end always does.
 inline Readiness ready_of(const KqueueEvent& event) noexcept {
-  const bool is_read = event.filter == EVFILT_READ;
+  const bool is_read = static_cast<int>(event.filter) == EVFILT_READ;
   Readiness ready = is_read ? is_readable : is_writable;
   if ((event.flags & (EV_EOF | EV_ERROR)) != 0) [[unlikely]] {
     ready |= is_readable | is_ended;
