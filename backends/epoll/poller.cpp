@@ -6,6 +6,8 @@
 // - epoll_wait() counts in milliseconds; epoll_pwait2() (Linux 5.11, glibc 2.35) in nanoseconds.
 #include "backends/epoll/poller.hpp"
 
+#include "backends/posix/time_left.hpp"
+
 #include <time.h>
 #include <algorithm>
 #include <atomic>
@@ -37,10 +39,7 @@ bool wait_precisely(int epoll, epoll_event* events, int count, std::chrono::nano
   if (!has_pwait2.load(std::memory_order_relaxed)) {
     return false;
   }
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-  timespec timeout{};
-  timeout.tv_sec = static_cast<time_t>(seconds.count());
-  timeout.tv_nsec = static_cast<long>((left - seconds).count());
+  const timespec timeout = to_timespec(left);
   result = ::epoll_pwait2(epoll, events, count, &timeout, nullptr);
   if (result < 0 && (errno == ENOSYS || errno == EPERM)) {
     has_pwait2.store(false, std::memory_order_relaxed);
@@ -111,35 +110,15 @@ void EpollPoller::fail(int error) {
 int EpollPoller::wait(TimePoint deadline) noexcept {
   epoll_event* const events = events_.data();
   constexpr int most = static_cast<int>(batch);
-  if (deadline == TimePoint::min()) {
-    return ::epoll_wait(epoll_.get(), events, most, 0);
-  }
   if (deadline == TimePoint::max()) {
     return ::epoll_wait(epoll_.get(), events, most, -1);
   }
-  const TimePoint current = now();
-  if (deadline <= current) {
-    return ::epoll_wait(epoll_.get(), events, most, 0);
-  }
-  const auto left = std::min<std::chrono::nanoseconds>(deadline - current, std::chrono::hours(24));
+  const std::chrono::nanoseconds left = time_left(deadline);
   int result = 0;
-  if (wait_precisely(epoll_.get(), events, most, left, result)) {
+  if (left.count() != 0 && wait_precisely(epoll_.get(), events, most, left, result)) {
     return result;
   }
-  return ::epoll_wait(epoll_.get(), events, most,
-                      static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
-}
-
-bool EpollPoller::has(Capability capability) noexcept {
-  if (capability == Capability::ipv6) {
-    // Built without it or switched off, the kernel refuses the family. Asked once.
-    static const bool ipv6 = [] {
-      const std::int64_t probe = Sockets::open(AddressFamily::inet6, SocketType::stream, 0);
-      return probe >= 0 && Sockets::close(static_cast<native_socket>(probe)) == 0;
-    }();
-    return ipv6;
-  }
-  return capability != Capability::internationalized_names && capability != Capability::multicast_dns;
+  return ::epoll_wait(epoll_.get(), events, most, to_milliseconds(left));
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -1,6 +1,7 @@
 // epoll as a Poller. Owns the epoll descriptor and the wake descriptor; knows no operation.
 #pragma once
 
+#include "backends/posix/capabilities.hpp"
 #include "backends/posix/files.hpp"
 #include "backends/posix/sockets.hpp"
 #include "backends/posix/wake_fd.hpp"
@@ -53,7 +54,7 @@ class EpollPoller {
   }
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
 
-  static bool has(Capability capability) noexcept;
+  static bool has(Capability capability) noexcept { return posix_has(capability); }
 
  private:
   static constexpr std::size_t batch = 512;

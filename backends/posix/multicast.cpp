@@ -14,12 +14,30 @@ std::int64_t set(native_socket native, int level, int name, const auto& value) n
   return ::setsockopt(native, level, name, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+#ifdef __NetBSD__
+// It has no ip_mreqn, and takes the number of an interface for its address.
+using GroupRequest = ip_mreq;
+using InterfaceRequest = in_addr;
+void set_interface(GroupRequest& request, std::uint32_t number) noexcept {
+  request.imr_interface.s_addr = htonl(number);
+}
+void set_interface(InterfaceRequest& request, std::uint32_t number) noexcept {
+  request.s_addr = htonl(number);
+}
+#else
+using GroupRequest = ip_mreqn;
+using InterfaceRequest = ip_mreqn;
+void set_interface(ip_mreqn& request, std::uint32_t number) noexcept {
+  request.imr_ifindex = static_cast<int>(number);
+}
+#endif
+
 std::int64_t change_group(native_socket native, const RawAddress& group, std::uint32_t interface,
                           int inet_call, int inet6_call) noexcept {
   if (group.family == AddressFamily::inet) {
-    ip_mreqn request{};
+    GroupRequest request{};
     std::memcpy(&request.imr_multiaddr, group.ip.data(), sizeof request.imr_multiaddr);
-    request.imr_ifindex = static_cast<int>(interface);
+    set_interface(request, interface);
     return set(native, IPPROTO_IP, inet_call, request);
   }
   if (group.family == AddressFamily::inet6) {
@@ -64,8 +82,8 @@ std::int64_t PosixSockets::set_multicast_option(native_socket native, SocketOpti
     return own < 0 ? own : -ENOPROTOOPT;
   }
   if (option == SocketOption::multicast_interface) {
-    ip_mreqn request{};
-    request.imr_ifindex = value;
+    InterfaceRequest request{};
+    set_interface(request, static_cast<std::uint32_t>(value));
     return set(native, IPPROTO_IP, IP_MULTICAST_IF, request);
   }
   if (value < 0 || value > 255) {

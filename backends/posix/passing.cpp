@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -19,10 +21,11 @@ namespace {
 constexpr std::size_t most_fds = 253;
 
 // Room for as many as can come, and for what else the socket may have been told to receive: what does not
-// fit, the kernel would drop without saying how much.
+// fit, the kernel would drop without saying how much. CMSG_SPACE would tell the size of the header and its
+// padding, but is no constant on NetBSD.
 struct Control {
-  static constexpr std::size_t others = 512;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(most_fds * sizeof(int)) + others> bytes;
+  static constexpr std::size_t header = sizeof(cmsghdr) + 2 * alignof(std::max_align_t), others = 512;
+  alignas(cmsghdr) std::array<char, header + most_fds * sizeof(int) + others> bytes;
 };
 
 #ifdef MSG_CMSG_CLOEXEC
@@ -31,6 +34,12 @@ void set_close_on_exec(int) noexcept {}
 #else
 constexpr int receive_flags = 0;
 void set_close_on_exec(int fd) noexcept { ::fcntl(fd, F_SETFD, FD_CLOEXEC); }
+#endif
+
+#if defined(__linux__)
+using SystemCredentials = ucred;
+#elif defined(__OpenBSD__)
+using SystemCredentials = sockpeercred;
 #endif
 
 void take(const cmsghdr& header, FdBatch& out) noexcept {
@@ -108,8 +117,8 @@ std::int64_t PosixSockets::peer_credentials(native_socket native, PeerCredential
   if (its_family != static_cast<std::int64_t>(AddressFamily::unix_domain)) {
     return its_family < 0 ? its_family : -EOPNOTSUPP;
   }
-#ifdef SO_PEERCRED
-  ucred found{};
+#if defined(__linux__) || defined(__OpenBSD__)
+  SystemCredentials found{};
   socklen_t length = sizeof found;
   if (::getsockopt(native, SOL_SOCKET, SO_PEERCRED, &found, &length) < 0) {
     return -errno;

@@ -14,6 +14,7 @@
 #endif
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -58,8 +59,17 @@ AddressFamily neutral_family(int family) noexcept {
   }
 }
 
+// For every socket that comes here, where send() cannot be told to leave SIGPIPE alone (macOS).
+void never_raise_sigpipe([[maybe_unused]] int fd) noexcept {
+#if !defined(MSG_NOSIGNAL) && defined(SO_NOSIGPIPE)
+  constexpr int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+}
+
 #ifndef __linux__
 std::int64_t set_flags(int fd) noexcept {
+  never_raise_sigpipe(fd);
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
     return -errno;
   }
@@ -227,7 +237,12 @@ RawAddress from_system(const sockaddr_storage& storage, socklen_t length) noexce
     sockaddr_un un{};
     std::memcpy(&un, &storage, std::min<std::size_t>(length, sizeof un));
     std::size_t size = std::min<std::size_t>(length, sizeof un) - path_offset;
-    if (size != 0 && un.sun_path[0] != '\0') {
+#ifdef __linux__
+    const bool is_abstract = size != 0 && un.sun_path[0] == '\0';
+#else
+    constexpr bool is_abstract = false;  // what has no name may come with room for one
+#endif
+    if (!is_abstract) {
       size = ::strnlen(un.sun_path, size);
     }
     result.family = AddressFamily::unix_domain;
@@ -333,6 +348,7 @@ std::int64_t PosixSockets::adopt(native_socket native) noexcept {
   if (status < 0) {
     return -errno;
   }
+  never_raise_sigpipe(native);
   if ((status & O_NONBLOCK) == 0 && ::fcntl(native, F_SETFL, status | O_NONBLOCK) < 0) {
     return -errno;
   }
@@ -398,6 +414,10 @@ std::int64_t PosixSockets::connect_result(native_socket native) noexcept {
     return 0;
   }
   return errno == ENOTCONN ? -EINPROGRESS : -errno;
+}
+
+bool PosixSockets::is_listening(native_socket native) noexcept {
+  return int_option(native, SOL_SOCKET, SO_ACCEPTCONN) != 0;
 }
 
 std::int64_t PosixSockets::accept(native_socket native, RawAddress& peer) noexcept {
@@ -471,6 +491,45 @@ std::int64_t PosixSockets::send_file(native_socket native, native_file file, std
   }
   const bool cannot = result == -EINVAL || result == -ENOSYS || result == -EOVERFLOW;
   return cannot ? -ENOTSUP : result;
+}
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__DragonFly__)
+namespace {
+
+// 0 or -1 with errno; `sent` says in both cases how much went.
+int system_send_file(int to, int file, off_t from, std::size_t count, off_t& sent) noexcept {
+#ifdef __APPLE__
+  sent = static_cast<off_t>(count);  // 0 would mean the whole rest
+  return ::sendfile(file, to, from, &sent, nullptr, 0);
+#else
+  sent = 0;
+  return ::sendfile(file, to, from, count, nullptr, &sent, 0);
+#endif
+}
+
+}  // namespace
+
+std::int64_t PosixSockets::send_file(native_socket native, native_file file, std::uint64_t offset,
+                                     std::size_t count) noexcept {
+  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+  if (offset > most || count > most) {
+    return -ENOTSUP;
+  }
+  if (count == 0) {
+    return 0;
+  }
+  NoSigpipe guard;
+  off_t sent = 0;
+  const std::int64_t result = retried([&] {
+    const int failed = system_send_file(native, file, static_cast<off_t>(offset), count, sent);
+    return sent > 0 ? 0 : failed;
+  });
+  if (sent != static_cast<off_t>(count)) {
+    guard.may_be_raised();
+  }
+  // Not with this file, or not with this socket.
+  const bool cannot = result == -EINVAL || result == -ENOSYS || result == -EOVERFLOW || result == -ENOTSUP ||
+                      result == -EOPNOTSUPP;
+  return cannot ? -ENOTSUP : result < 0 ? result : static_cast<std::int64_t>(sent);
 }
 #else
 std::int64_t PosixSockets::send_file(native_socket, native_file, std::uint64_t, std::size_t) noexcept {

@@ -42,6 +42,8 @@ struct PosixSockets {
   static std::int64_t connect(native_socket native, const RawAddress& address) noexcept;
   // How a connection attempt ended: 0, the error, or -EINPROGRESS when it has not.
   static std::int64_t connect_result(native_socket native) noexcept;
+  // False only when it is sure that nothing can be accepted.
+  static bool is_listening(native_socket native) noexcept;
   // A new non-blocking, close-on-exec socket.
   static std::int64_t accept(native_socket native, RawAddress& peer) noexcept;
   // Does this error of accept() concern only a connection that died while it waited, or the way to it? Then

@@ -10,7 +10,8 @@ class WakeFd {
   // Throws std::system_error when the system refuses another descriptor.
   WakeFd();
 
-  // The end to sleep on. It stays readable until drain(); an edge-triggered sleeper need never drain.
+  // The end to sleep on. It stays readable until drain(). An edge-triggered sleeper need never drain an
+  // eventfd; a pipe that is full brings no more edges.
   int fd() const noexcept { return read_end_.get(); }
   // Any thread, any signal handler; leaves errno alone. Wakes before one drain() merge.
   void wake() noexcept;

@@ -12,7 +12,8 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // What a poller is asked to report. `edge` asks for changes only; without it a condition is reported as long
-// as it lasts.
+// as it lasts. Alone it asks for hang-ups and errors, of which every poller tells unasked: more may be
+// reported.
 using Interest = std::uint8_t;
 inline constexpr Interest no_interest = 0, read_interest = 1, write_interest = 2, edge_interest = 4;
 

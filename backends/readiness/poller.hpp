@@ -34,6 +34,7 @@ concept IsReadinessSockets =
              typename S::DatagramBatch& batch, std::size_t index) {
       { S::connect(native, address) } noexcept -> std::same_as<std::int64_t>;
       { S::connect_result(native) } noexcept -> std::same_as<std::int64_t>;
+      { S::is_listening(native) } noexcept -> std::same_as<bool>;
       { S::accept(native, out) } noexcept -> std::same_as<std::int64_t>;
       { S::concerns_one_connection(std::int64_t{}) } noexcept -> std::same_as<bool>;
       { S::receive(native, into) } noexcept -> std::same_as<std::int64_t>;

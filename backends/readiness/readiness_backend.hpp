@@ -62,7 +62,10 @@ class ReadinessBackend {
     return handle->knows(is_writable) ? send(*handle, buffers) : -EAGAIN;
   }
   Started start(ReadStream& stream) noexcept { return start_stream(stream); }
-  Started start(AcceptStream& stream) noexcept { return start_stream(stream); }
+  Started start(AcceptStream& stream) noexcept {
+    // Not every system reports a socket that never was connected.
+    return Sockets::is_listening(stream.handle->native) ? start_stream(stream) : done(stream, -EINVAL);
+  }
   void stop(ReadStream& stream) noexcept { stop_stream(stream); }
   void stop(AcceptStream& stream) noexcept { stop_stream(stream); }
   Started start(RecvFromOp& op) noexcept;
@@ -179,8 +182,8 @@ class ReadinessBackend {
       const auto family = static_cast<AddressFamily>(Sockets::family(handle.native));
       const auto type = static_cast<SocketType>(Sockets::type(handle.native));
       handle.kind_known = 1;
-      handle.drained_when_short = (family == AddressFamily::inet || family == AddressFamily::inet6) &&
-                                  type == SocketType::stream;
+      handle.drained_when_short =
+          (family == AddressFamily::inet || family == AddressFamily::inet6) && type == SocketType::stream;
     }
     return handle.drained_when_short;
   }

@@ -96,13 +96,14 @@ Interest ReadinessBackend<Poller>::wanted(const BackendHandle& handle) noexcept 
     return begun ? edge_interest | read_interest | write_interest : no_interest;
   }
   Interest interest = no_interest;
-  if (handle.reader != nullptr || handle.read_watch != nullptr) {
+  if ((handle.reader != nullptr && !handle.write_only) || handle.read_watch != nullptr) {
     interest |= read_interest;
   }
   if (handle.writer != nullptr || handle.write_watch != nullptr) {
     interest |= write_interest;
   }
-  return interest;
+  // Who reads a writing end waits for its hang-up, and not for what lies there unread.
+  return interest == no_interest && handle.reader != nullptr ? edge_interest : interest;
 }
 
 template <class Poller>

@@ -197,6 +197,7 @@ struct Sockets : NoSendFile {
     kernel->at(native).connecting = true;
     return -EINPROGRESS;
   }
+  static bool is_listening(native_socket) noexcept { return true; }
   static std::int64_t connect_result(native_socket native) noexcept {
     Socket& socket = kernel->at(native);
     return socket.failed != 0 ? -std::exchange(socket.failed, 0) : socket.connecting ? -EINPROGRESS : 0;

@@ -144,6 +144,7 @@ struct Sockets : NoSendFile {
       return network.connect(socket, address, world().schedule_chance.draw(2) == 0);
     });
   }
+  static bool is_listening(native_socket) noexcept { return true; }
   static std::int64_t connect_result(native_socket native) noexcept {
     return with(native, [](Network& network, auto& socket) {
       const std::int64_t result = network.finish_connect(socket);

@@ -2,7 +2,11 @@
 // under test, turns, and connected pairs. Waits are bounded by the backend's clock, never by sleeping.
 #pragma once
 
+#ifdef WEIR_TEST_BROKEN_POLLER
+#include "tests/backends/broken_poller.hpp"
+#else
 #include "backends/chosen.hpp"
+#endif
 
 #include <doctest/doctest.h>
 

@@ -2,8 +2,12 @@
 // manual pages, without the errors that only a mistake of weir's own could bring about.
 #include "tests/drivers/calls.hpp"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#ifdef WEIR_BACKEND_KQUEUE
+#include <sys/event.h>
+#endif
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -31,7 +35,8 @@ constexpr int of_option[] = {ENOPROTOOPT, ENOMEM, ENOBUFS};
 // Not ENOTCONN: after a connection was made it comes with an event, and nothing else would bring one.
 constexpr int of_name[] = {ENOBUFS, ENOMEM};
 constexpr int of_epoll_ctl[] = {ENOMEM, ENOSPC};
-constexpr int of_epoll_wait[] = {EINTR};
+constexpr int of_waiting[] = {EINTR};
+[[maybe_unused]] constexpr int of_kevent[] = {ENOMEM};
 constexpr int of_create[] = {EMFILE, ENFILE, ENOMEM};
 constexpr int of_close[] = {EINTR, EIO};
 
@@ -93,10 +98,12 @@ WRAP(int, getpeername, (int fd, sockaddr* address, socklen_t* size), (fd, addres
 WRAP(int, epoll_create1, (int flags), (flags), of_create, false)
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags), of_create, false)
 WRAP(int, epoll_wait, (int fd, epoll_event* events, int most, int timeout), (fd, events, most, timeout),
-     of_epoll_wait, false)
+     of_waiting, false)
 WRAP(int, epoll_pwait2,
      (int fd, epoll_event* events, int most, const timespec* timeout, const sigset_t* mask),
-     (fd, events, most, timeout, mask), of_epoll_wait, false)
+     (fd, events, most, timeout, mask), of_waiting, false)
+WRAP(int, ppoll, (pollfd * asked, nfds_t count, const timespec* timeout, const sigset_t* mask),
+     (asked, count, timeout, mask), of_waiting, false)
 
 // An interrupted attempt goes on by itself.
 extern "C" int __real_connect(int fd, const sockaddr* address, socklen_t size);
@@ -118,6 +125,22 @@ extern "C" int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* e
              ? -1
              : __real_epoll_ctl(epoll, operation, fd, event);
 }
+
+#ifdef WEIR_BACKEND_KQUEUE
+WRAP(int, kqueue, (), (), of_create, false)
+
+// Waits and new knotes fail; deleting and triggering do not.
+extern "C" int __real_kevent(int queue, const struct kevent* changes, int change_count, struct kevent* events,
+                             int event_count, const timespec* timeout);
+extern "C" int __wrap_kevent(int queue, const struct kevent* changes, int change_count, struct kevent* events,
+                             int event_count, const timespec* timeout) {
+  bool is_failing = change_count == 0 && fails("kevent (wait)", of_waiting);
+  for (int i = 0; i < change_count && !is_failing; ++i) {
+    is_failing = (changes[i].flags & EV_ADD) != 0 && fails("kevent (add)", of_kevent);
+  }
+  return is_failing ? -1 : __real_kevent(queue, changes, change_count, events, event_count, timeout);
+}
+#endif
 
 // The number is gone all the same, as on Linux.
 extern "C" int __real_close(int fd);

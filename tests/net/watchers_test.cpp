@@ -389,8 +389,15 @@ WEIR_TEST(
 
   const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   REQUIRE(file >= 0);
+#ifdef WEIR_BACKEND_POLL
+  calls = 0;
+  loop.add_reader(file, [&] { ++calls; });
+  co_await until([&] { return calls >= 2; });
+  CHECK(loop.remove_reader(file));
+#else
   CHECK(error_of([&] { loop.add_reader(file, [] {}); }) == std::errc::operation_not_permitted);
   CHECK(!loop.remove_reader(file));
+#endif
   ::close(file);
 #endif
 }
