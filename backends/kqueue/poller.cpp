@@ -1,19 +1,15 @@
 // kqueue(2), kevent(2). Facts that shape this file:
 // - A knote is named by its descriptor and its filter. EV_ADD for one that is there changes its user data,
-// but
-//   not how it triggers, and no manual promises that what is ready is reported again: so it is deleted
-//   before.
+//   not how it triggers, and no manual promises that what is ready is reported again: it is deleted before.
 // - Changes can travel with the next wait. Here they are made at once, because watch() answers for them: the
 //   wait would tell of a bad descriptor when nobody can be told any more.
 // - EV_RECEIPT answers for each change and brings no events when there is room for the answers alone.
 // - A closed descriptor takes its knotes with it, and its duplicates do not keep them. They are deleted
-// before
-//   all the same: the number may be detached instead of closed, and events of it may be on their way.
+//   before all the same: the number may be detached instead of closed, with events of it on their way.
 // - A forked child has no part in its parent's queue.
 // - EV_EOF comes with what is left to read. The error, if there is one, is in fflags, and still in SO_ERROR.
 // - Nothing tells of TCP's urgent mark, where a read stops short (EVFILT_EXCEPT is macOS's and OpenBSD's
-// alone):
-//   what came behind the mark in the same burst is read with the next event, at the latest with the end.
+//   alone): what came behind the mark in the same burst is read with the next event, or with the end.
 // - A pipe whose other end is gone: FreeBSD, and macOS in old versions, refuse EVFILT_WRITE with EPIPE.
 #include "backends/kqueue/poller.hpp"
 
