@@ -15,9 +15,12 @@ template <class Poller>
 BackendHandle* ReadinessBackend<Poller>::attach(native_socket native, BackendHandle** owner) {
   BackendHandle* handle = table_.find(native);
   if (handle != nullptr && handle->attached) {
-    // The number was closed behind our back and came again: the registration went with it.
-    registered_ -= handle->registered() != no_interest ? 1 : 0;
-    handle->set_registered(no_interest);
+    // The number was closed behind our back and came again: the registration went with it, unless the poller
+    // knows numbers instead of descriptors, as those do that have no edges.
+    if (Poller::has_edge) {
+      registered_ -= handle->registered() != no_interest ? 1 : 0;
+      handle->set_registered(no_interest);
+    }
     detach(handle);
     handle = nullptr;
   }

@@ -1,5 +1,5 @@
-// What only real descriptors show: pipes and files, duplicates in other processes, numbers closed behind our
-// back, urgent data, and running out of descriptors.
+// What only real descriptors show, under every poller: pipes, duplicates in other processes, numbers closed
+// behind our back, urgent data, and running out of descriptors.
 #include "tests/contract/connected.hpp"
 
 #include "backends/posix/wake_fd.hpp"
@@ -75,6 +75,27 @@ TEST_CASE("posix: an error alone wakes the writer of a full pipe") {
   ::close(std::exchange(pipe.ends[0], -1));
   REQUIRE(loop.until([&] { return writer.calls > 0; }, 5s));
   loop.backend.unwatch(writer);
+}
+
+TEST_CASE("posix: the writer of a pipe that has lost its reader before is woken, as long as it waits") {
+  Loop loop;
+  Pipe pipe;
+  ::close(std::exchange(pipe.ends[0], -1));
+  Watching writer(Direction::write);
+  REQUIRE(loop.backend.watch(pipe.ends[1], writer) == 0);
+  REQUIRE(loop.until([&] { return writer.calls > 2; }, 5s));
+  loop.backend.unwatch(writer);
+  const int calls = writer.calls;
+  CHECK(loop.pass(1ms) < 100);
+  CHECK(writer.calls == calls);
+
+  BackendHandle* handle = loop.backend.attach(pipe.ends[1], &handle);
+  loop.backend.set_pipe(handle, Direction::write);
+  Reading reading;
+  REQUIRE(loop.begin(reading, handle) == Started::pending);
+  REQUIRE(loop.until([&] { return reading.ends > 0; }, 5s));
+  CHECK(reading.result == 0);
+  loop.backend.detach(handle);
 }
 
 TEST_CASE("posix: a number closed and opened again behind our back is watched anew") {

@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from program import main, run
+from program import BACKEND, main, run
 
 LISTEN = 'tcp://127.0.0.1:0'
 TARGET = 'tcp://127.0.0.1:9'
@@ -111,7 +111,7 @@ class Info(unittest.TestCase):
     def test_info_tells_version_backend_capabilities_and_limits(self):
         status, out, err = run('info')
         self.assertEqual((status, err), (0, ''))
-        self.assertRegex(out, r'^weir \d+\.\d+\.\d+\nbackend: epoll\n')
+        self.assertRegex(out, rf'^weir \d+\.\d+\.\d+\nbackend: {BACKEND}\n')
         capabilities = dict(re.findall(r'(?m)^  (\w+) +(yes|no) ', out))
         self.assertEqual(capabilities['real_network'], 'yes')
         self.assertIn('ipv6', capabilities)

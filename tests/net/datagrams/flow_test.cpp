@@ -516,6 +516,7 @@ WEIR_TEST("DGRM-009 a receive that would block is ignored") {
   co_await near.close();
 }
 
+#ifndef WEIR_BACKEND_KQUEUE  // where the number takes its events with it
 WEIR_TEST("DGRM-008 a receive that fails for good closes the endpoint with its error") {
   Endpoint near = co_await bound_endpoint(loop);
   Socket far = bound_socket();
@@ -538,6 +539,7 @@ WEIR_TEST("DGRM-008 a receive that fails for good closes the endpoint with its e
   CHECK(message_of(near.protocol->error).find("recvfrom") != std::string::npos);
   env.expect_report("the endpoint can receive no more");
 }
+#endif
 
 #else
 
