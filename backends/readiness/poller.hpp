@@ -65,7 +65,7 @@ concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename 
                             TimePoint deadline, const typename P::Event& event) {
                      { token_of(event) } noexcept -> std::same_as<std::uint64_t>;
                      { ready_of(event) } noexcept -> std::same_as<Readiness>;
-                     // Can it report changes only? If not, edge_interest is never asked for.
+                     // Can it report changes only? If not, end_interest is asked for, and never edge_interest.
                      { P::has_edge } -> std::convertible_to<bool>;
                      // Begin to report on a descriptor, or change what is reported: 0 or a negated errno.
                      // What is ready already is reported by the next poll, under both triggers. Each heals a

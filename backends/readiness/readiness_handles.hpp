@@ -97,7 +97,7 @@ Interest ReadinessBackend<Poller>::wanted(const BackendHandle& handle) noexcept 
   }
   Interest interest = no_interest;
   if (handle.reader != nullptr || handle.read_watch != nullptr) {
-    interest |= read_interest;
+    interest |= !Poller::has_edge && handle.write_only ? end_interest : read_interest;
   }
   if (handle.writer != nullptr || handle.write_watch != nullptr) {
     interest |= write_interest;
