@@ -1,6 +1,7 @@
 // LibeventBackend: the operations of readiness/ over libevent. Instantiated once, in backend.cpp.
 #pragma once
 
+#include "backends/libevent/host.hpp"
 #include "backends/libevent/poller.hpp"
 #include "backends/readiness/readiness_backend.hpp"
 

@@ -68,24 +68,68 @@ void LibeventFree::operator()(event* freed) const noexcept { ::event_free(freed)
 void LibeventFree::operator()(event_base* freed) const noexcept { ::event_base_free(freed); }
 
 LibeventPoller::LibeventPoller() : base_(make_base()) {
-  note_method();
   wake_event_.reset(::event_new(base_.get(), wake_fd_.fd(), EV_READ | EV_PERSIST, &on_wake, this));
   timer_.reset(::event_new(base_.get(), -1, 0, &on_time, nullptr));
   if (wake_event_ == nullptr || timer_ == nullptr) {
     throw std::bad_alloc();
   }
-  errno = 0;
-  if ((limited_ && wake_fd_.fd() >= FD_SETSIZE) || ::event_add(wake_event_.get(), nullptr) != 0) {
-    throw std::system_error(static_cast<int>(-last_error()), std::generic_category(), "event_add");
+  if (const std::int64_t error = put_in(); error < 0) {
+    throw std::system_error(static_cast<int>(-error), std::generic_category(), "event_add");
   }
 }
 
-std::string_view LibeventPoller::method() const noexcept { return ::event_base_get_method(base_.get()); }
+std::string_view LibeventPoller::method() const noexcept { return ::event_base_get_method(base()); }
 
-void LibeventPoller::note_method() noexcept {
+// --- The base
+
+std::int64_t LibeventPoller::move_to(event_base* host, event* turn) noexcept {
+  take_out();
+  host_ = host;
+  turn_ = turn;
+  const std::int64_t error = put_in();
+  if (error < 0) {
+    move_home();
+  }
+  return error;
+}
+
+void LibeventPoller::move_home() noexcept {
+  take_out();
+  host_ = nullptr;
+  turn_ = nullptr;
+  put_in();
+}
+
+void LibeventPoller::take_out() noexcept {
+  ::event_del(wake_event_.get());
+  for (const std::unique_ptr<Registration>& registration : by_number_) {
+    if (registration != nullptr) {
+      ::event_del(registration->event.get());
+    }
+  }
+}
+
+std::int64_t LibeventPoller::put_in() noexcept {
   limited_ = method() == "select";
   is_epoll_ = method().starts_with("epoll");
-  has_edges_ = (::event_base_get_features(base_.get()) & EV_FEATURE_ET) != 0;
+  has_edges_ = (::event_base_get_features(base()) & EV_FEATURE_ET) != 0;
+  if (limited_ && wake_fd_.fd() >= FD_SETSIZE) {
+    return -EINVAL;
+  }
+  errno = 0;
+  if (::event_assign(wake_event_.get(), base(), wake_fd_.fd(), EV_READ | EV_PERSIST, &on_wake, this) != 0 ||
+      ::event_add(wake_event_.get(), nullptr) != 0) {
+    return last_error();
+  }
+  for (std::size_t number = 0; number != by_number_.size(); ++number) {
+    Registration* const registration = by_number_[number].get();
+    if (registration != nullptr && registration->interest != no_interest) {
+      if (const std::int64_t error = add(*registration, static_cast<native_socket>(number)); error < 0) {
+        return error;
+      }
+    }
+  }
+  return 0;
 }
 
 // --- Registrations
@@ -97,15 +141,16 @@ LibeventPoller::Registration& LibeventPoller::registration_for(native_socket nat
   }
   std::unique_ptr<Registration>& known = by_number_[number];
   if (known == nullptr) {
-    if (collected_.capacity() <= registrations_) {
+    if (room_ <= registrations_) {
       const std::size_t room = 2 * registrations_ + 16;
       collected_from_.reserve(room);
       reported_.reserve(room);
       collected_.reserve(room);
+      room_ = room;
     }
     auto made = std::make_unique<Registration>();
     made->poller = this;
-    made->event.reset(::event_new(base_.get(), native, EV_READ | EV_PERSIST, &on_event, made.get()));
+    made->event.reset(::event_new(base(), native, EV_READ | EV_PERSIST, &on_event, made.get()));
     if (made->event == nullptr) {
       throw std::bad_alloc();
     }
@@ -128,7 +173,7 @@ std::int64_t LibeventPoller::check(native_socket native, bool& is_socket) const 
     return -EPERM;
   }
   is_socket = S_ISSOCK(status.st_mode);
-  return limited_ && native >= FD_SETSIZE ? -EINVAL : 0;
+  return 0;
 }
 
 // Only the reader of what is written to asks for ends. A pipe is never readable there but at its end. A
@@ -152,34 +197,49 @@ std::int64_t LibeventPoller::watch(native_socket native, std::uint64_t token, In
     return error;
   }
   Registration& registration = registration_for(native);
-  event* const its = registration.event.get();
-  ::event_del(its);
+  ::event_del(registration.event.get());
   registration.token = token;
   if (registration.collected != nowhere) {
     collected_[registration.collected] = {token, 0};
   }
-  const short flags = flags_for(interest, is_socket);
+  registration.interest = interest;
+  registration.is_socket = is_socket;
+  return add(registration, native);
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+}
+
+std::int64_t LibeventPoller::add(Registration& registration, native_socket native) noexcept {
+  const short flags = flags_for(registration.interest, registration.is_socket);
   if (flags == 0) {
     return 0;
   }
-  if (::event_assign(its, base_.get(), native, static_cast<short>(flags | EV_PERSIST), &on_event,
-                     &registration) != 0) {
+  event* const its = registration.event.get();
+  if ((limited_ && native >= FD_SETSIZE) ||
+      ::event_assign(its, base(), native, static_cast<short>(flags | EV_PERSIST), &on_event, &registration) !=
+          0) {
     return -EINVAL;
   }
   errno = 0;
   return ::event_add(its, nullptr) != 0 ? last_error() : 0;
-} catch (const std::bad_alloc&) {
-  return -ENOMEM;
 }
 
 void LibeventPoller::unwatch(native_socket native) noexcept {
   const auto number = static_cast<std::size_t>(native);
   if (number < by_number_.size() && by_number_[number] != nullptr) {
     ::event_del(by_number_[number]->event.get());
+    by_number_[number]->interest = no_interest;
   }
 }
 
 // --- Waiting
+
+// Of several activations in one round libevent makes one.
+void LibeventPoller::call_host() noexcept {
+  if (turn_ != nullptr) {
+    ::event_active(turn_, EV_TIMEOUT, 0);
+  }
+}
 
 void LibeventPoller::on_event(int, short what, void* object) noexcept {
   auto& registration = *static_cast<Registration*>(object);
@@ -192,10 +252,13 @@ void LibeventPoller::on_event(int, short what, void* object) noexcept {
   Readiness& ready = self.collected_[registration.collected].ready;
   ready = static_cast<Readiness>(ready | ((what & EV_READ) != 0 ? is_readable : 0) |
                                  ((what & EV_WRITE) != 0 ? is_writable : 0));
+  self.call_host();
 }
 
 void LibeventPoller::on_wake(int, short, void* object) noexcept {
-  static_cast<LibeventPoller*>(object)->wake_fd_.drain();
+  auto& self = *static_cast<LibeventPoller*>(object);
+  self.wake_fd_.drain();
+  self.call_host();
 }
 
 Polled<PollEvent> LibeventPoller::poll(TimePoint deadline) {
@@ -230,6 +293,9 @@ void LibeventPoller::fail(int error) {
 
 // Never shorter than the deadline says, except that a very long wait ends early.
 int LibeventPoller::wait(TimePoint deadline) noexcept {
+  if (host_ != nullptr) {
+    return 0;
+  }
   errno = 0;
   if (deadline == TimePoint::max()) {
     return ::event_base_loop(base_.get(), EVLOOP_ONCE);
@@ -238,17 +304,22 @@ int LibeventPoller::wait(TimePoint deadline) noexcept {
   if (deadline <= current) {
     return ::event_base_loop(base_.get(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
   }
-  const auto left = std::chrono::ceil<std::chrono::microseconds>(
-      std::min<std::chrono::nanoseconds>(deadline - current, std::chrono::hours(24)));
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-  timeval timeout{};
-  timeout.tv_sec = static_cast<decltype(timeout.tv_sec)>(seconds.count());
-  timeout.tv_usec = static_cast<decltype(timeout.tv_usec)>((left - seconds).count());
+  const timeval timeout = to_timeval(deadline - current);
   if (::event_add(timer_.get(), &timeout) != 0) {
     return -1;
   }
   const int result = ::event_base_loop(base_.get(), EVLOOP_ONCE);
   ::event_del(timer_.get());
+  return result;
+}
+
+timeval to_timeval(std::chrono::nanoseconds duration) noexcept {
+  const auto left = std::chrono::ceil<std::chrono::microseconds>(
+      std::min<std::chrono::nanoseconds>(duration, std::chrono::hours(24)));
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  timeval result{};
+  result.tv_sec = static_cast<decltype(result.tv_sec)>(seconds.count());
+  result.tv_usec = static_cast<decltype(result.tv_usec)>((left - seconds).count());
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "backends/readiness/poller.hpp"
 #include "backends/readiness/sleep_state.hpp"
 
+#include <sys/time.h>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -53,7 +54,14 @@ class LibeventPoller {
       wake_fd_.wake();
     }
   }
+  bool begin_sleep() noexcept { return sleep_.begin(); }
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
+
+  // An application's base takes over: its loop collects, and activates `turn` when it has, or when there was
+  // a wake; poll() only takes what is collected, and never waits. 0 or a negated errno, and then nothing has
+  // changed. Neither allocates.
+  std::int64_t move_to(event_base* host, event* turn) noexcept;
+  void move_home() noexcept;
 
   // What libevent waits with: "epoll", "poll", "select", …
   std::string_view method() const noexcept;
@@ -68,6 +76,8 @@ class LibeventPoller {
   struct Registration {
     LibeventPoller* poller = nullptr;
     std::uint64_t token = 0;
+    Interest interest = no_interest;  // none: not registered
+    bool is_socket = false;
     LibeventEvent event;
     std::size_t collected = nowhere;  // where in `collected_`
   };
@@ -80,11 +90,17 @@ class LibeventPoller {
   Registration& registration_for(native_socket native);
   std::int64_t check(native_socket native, bool& is_socket) const noexcept;
   short flags_for(Interest interest, bool is_socket) const noexcept;
-  void note_method() noexcept;
+  std::int64_t add(Registration& registration, native_socket native) noexcept;
+  void take_out() noexcept;
+  std::int64_t put_in() noexcept;
+  void call_host() noexcept;
+  event_base* base() const noexcept { return host_ != nullptr ? host_ : base_.get(); }
   int wait(TimePoint deadline) noexcept;
   [[noreturn]] void fail(int error);
 
   LibeventBase base_;
+  event_base* host_ = nullptr;  // while embedded
+  event* turn_ = nullptr;
   bool limited_ = false;  // to numbers below FD_SETSIZE
   bool is_epoll_ = false;
   bool has_edges_ = false;
@@ -97,6 +113,10 @@ class LibeventPoller {
   std::vector<Event> collected_;               // has room for every registration: on_event never allocates
   std::vector<Event> reported_;
   std::size_t registrations_ = 0;
+  std::size_t room_ = 0;
 };
+
+// Rounded up to libevent's microseconds.
+timeval to_timeval(std::chrono::nanoseconds duration) noexcept;
 
 }  // namespace weir::inline WEIR_ABI::detail
