@@ -31,6 +31,7 @@ enum class Capability : std::uint8_t {
   abstract_unix_sockets,  // by names that are no files
   descriptor_passing,     // with bytes on Unix stream sockets
   peer_credentials,       // of Unix connections
+  pollable_descriptor,    // one that is readable when there is something to collect
   // No backend has these two yet: names of hosts outside ASCII, and those that end in ".local".
   internationalized_names,
   multicast_dns,
@@ -169,6 +170,12 @@ concept HasTurn = requires(B& b, const B& cb, TimePoint deadline) {
   // leaves it out.
   { cb.is_idle() } noexcept -> std::same_as<bool>;
   { b.wake() } noexcept -> std::same_as<void>;
+  // Guest mode: a host waits instead of poll(), and then calls poll(TimePoint::min()). Gives the time until
+  // which it may wait: `deadline`, earlier when the backend has something of its own to do then, or
+  // TimePoint::min(). From this call until that poll(), whatever would end a wait in poll() makes
+  // pollable_descriptor() readable, wake() included. There is none without the capability of that name.
+  { b.let_host_wait(deadline) } noexcept -> std::same_as<TimePoint>;
+  { b.pollable_descriptor() } noexcept -> std::same_as<native_socket>;
   // Before it sleeps, poll() looks for events without sleeping for this long; zero turns it off. A
   // backend that never sleeps ignores it.
   { b.set_busy_poll(std::chrono::nanoseconds{}) } noexcept -> std::same_as<void>;

@@ -25,6 +25,8 @@ std::string_view capability_name(Capability capability) noexcept {
       return "internationalized_names";
     case Capability::multicast_dns:
       return "multicast_dns";
+    case Capability::pollable_descriptor:
+      return "pollable_descriptor";
     case Capability::descriptor_passing:
       return "descriptor_passing";
     case Capability::peer_credentials:

@@ -209,33 +209,52 @@ void EventLoop::check_can_run(const char* call) const {
   if (is_running()) {
     throw RuntimeError(std::string(call) + ": this event loop is already running");
   }
+  if (guest_ != nullptr) {
+    throw RuntimeError(std::string(call) + ": this event loop is the guest of another one, which runs it");
+  }
   if (detail::running_loop_slot() != nullptr) {
     throw RuntimeError(std::string(call) + ": another event loop is running in this thread");
   }
 }
 
+struct EventLoop::Running {
+  EventLoop& loop;
+  detail::ContextScope scope;
+  explicit Running(EventLoop& running) : loop(running), scope(running.callback_context_) {
+    ++loop.run_number_;
+    detail::running_loop_slot() = &loop;
+    loop.running_.store(true, std::memory_order_relaxed);
+  }
+  ~Running() {
+    loop.stopping_ = false;
+    loop.running_.store(false, std::memory_order_relaxed);
+    detail::running_loop_slot() = nullptr;
+  }
+};
+
 void EventLoop::run_forever() {
   check_can_run("run_forever");
-  ++run_number_;
-  struct Running {
-    EventLoop& loop;
-    detail::ContextScope scope;
-    explicit Running(EventLoop& running) : loop(running), scope(running.callback_context_) {
-      detail::running_loop_slot() = &loop;
-      loop.running_.store(true, std::memory_order_relaxed);
-    }
-    ~Running() {
-      loop.stopping_ = false;
-      loop.running_.store(false, std::memory_order_relaxed);
-      detail::running_loop_slot() = nullptr;
-    }
-  } const running(*this);
+  const Running running(*this);
   do {
     if (!poll_is_needless()) {
       collect(prepare());
     }
     run();
   } while (!stopping_);
+}
+
+TimePoint EventLoop::let_host_wait() {
+  const TimePoint deadline = prepare();
+  return backend_->backend.let_host_wait(deadline);
+}
+
+// False when it was stopped.
+bool EventLoop::run_guest_turn() {
+  const Running running(*this);
+  prepare();
+  collect(TimePoint::min());
+  run();
+  return !stopping_;
 }
 
 Ref<FutureBase> EventLoop::run_until_done(Ref<FutureBase> future) {

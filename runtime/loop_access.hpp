@@ -23,6 +23,10 @@ struct LoopAccess {
   // net/'s state of this loop; empty until net/ puts something there. Destroyed by close().
   static std::shared_ptr<NetState>& net(EventLoop& loop) noexcept { return loop.net_; }
   static LoopResource*& first_resource(EventLoop& loop) noexcept { return loop.first_resource_; }
+  // Set while a host drives the loop.
+  static GuestState*& guest(EventLoop& loop) noexcept { return loop.guest_; }
+  static TimePoint let_host_wait(EventLoop& loop) { return loop.let_host_wait(); }
+  static bool run_guest_turn(EventLoop& loop) { return loop.run_guest_turn(); }
   static TaskBase* current_task(EventLoop& loop) noexcept { return loop.current_task_; }
   // Throws RuntimeError "<call>: the loop is closed".
   static void check_open(const EventLoop& loop, const char* call) { loop.check_open(call); }

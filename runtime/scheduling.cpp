@@ -1,4 +1,5 @@
 // call_soon and its family, beyond the fast path in the header; handles.
+#include "runtime/guest_state.hpp"
 #include "runtime/inbox.hpp"
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
@@ -7,6 +8,7 @@
 
 #include <weir/event_loop.hpp>
 
+#include <thread>
 #include <utility>
 
 namespace weir::inline WEIR_ABI {
@@ -73,7 +75,12 @@ void run_timer(void* object, std::uintptr_t id, std::uintptr_t, ReadyAction acti
 }  // namespace detail
 
 void EventLoop::check_thread(const char* call) const {
-  if (debug_ && is_running() && detail::running_loop_slot() != this) {
+  if (!debug_) {
+    return;
+  }
+  const bool foreign = is_running() ? detail::running_loop_slot() != this
+                                    : guest_ != nullptr && guest_->thread != std::this_thread::get_id();
+  if (foreign) {
     throw RuntimeError(std::string(call) +
                        ": called from a thread that is not the loop's; use call_soon_threadsafe or remote()");
   }

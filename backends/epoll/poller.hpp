@@ -52,6 +52,8 @@ class EpollPoller {
       wake_fd_.wake();
     }
   }
+  bool begin_sleep() noexcept { return sleep_.begin(); }
+  native_socket descriptor() const noexcept { return epoll_.get(); }
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
 
   static bool has(Capability capability) noexcept { return posix_has(capability); }

@@ -12,10 +12,11 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // What a poller is asked to report. `edge` asks for changes only; without it a condition is reported as long
-// as it lasts. Alone it asks for hang-ups and errors, of which every poller tells unasked: more may be
-// reported.
+// as it lasts. A poller that cannot report changes is asked for `end` in its place: hang-ups and errors, but
+// not bytes that nobody will read. Either alone asks for hang-ups and errors, and more may be reported.
 using Interest = std::uint8_t;
-inline constexpr Interest no_interest = 0, read_interest = 1, write_interest = 2, edge_interest = 4;
+inline constexpr Interest no_interest = 0, read_interest = 1, write_interest = 2, edge_interest = 4,
+                          end_interest = edge_interest;
 
 // What a poller reports. is_ended: a read that stops short is not the last one, because an end, an error or
 // urgent data is there. A hang-up or an error comes with both directions.

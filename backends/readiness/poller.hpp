@@ -66,7 +66,7 @@ concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename 
                             TimePoint deadline, const typename P::Event& event) {
                      { token_of(event) } noexcept -> std::same_as<std::uint64_t>;
                      { ready_of(event) } noexcept -> std::same_as<Readiness>;
-                     // Can it report changes only? If not, edge_interest is never asked for.
+                     // Can it report changes only? If not, end_interest is asked for, not edge_interest.
                      { P::has_edge } -> std::convertible_to<bool>;
                      // Begin to report on a descriptor, or change what is reported: 0 or a negated errno.
                      // What is ready already is reported by the next poll, under both triggers. Each heals a
@@ -85,5 +85,17 @@ concept IsPoller = std::default_initializable<P> && IsReadinessSockets<typename 
                      { cp.now() } noexcept -> std::same_as<TimePoint>;
                      { P::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
                    };
+
+// What a poller may have besides, for guest mode: a descriptor that is readable as long as poll() would find
+// something, and a way to begin to sleep outside of poll(). begin_sleep() is false when there was a wake
+// already; from then until the next poll() a wake ends the sleep of whoever waits on the descriptor.
+template <class P>
+concept CanSleepOutside = requires(P& p) {
+  { p.begin_sleep() } noexcept -> std::same_as<bool>;
+};
+template <class P>
+concept HasDescriptor = CanSleepOutside<P> && requires(P& p) {
+  { p.descriptor() } noexcept -> std::same_as<native_socket>;
+};
 
 }  // namespace weir::inline WEIR_ABI::detail

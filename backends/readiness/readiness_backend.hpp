@@ -87,6 +87,21 @@ class ReadinessBackend {
   void poll(TimePoint deadline);
   bool is_idle() const noexcept { return registered_ == 0; }
   void wake() noexcept { poller_.wake(); }
+  TimePoint let_host_wait(TimePoint deadline) noexcept {
+    host_waits_ = true;
+    if constexpr (CanSleepOutside<Poller>) {
+      return poller_.begin_sleep() ? deadline : TimePoint::min();
+    } else {
+      return poller_.take_wake() ? TimePoint::min() : deadline;
+    }
+  }
+  native_socket pollable_descriptor() noexcept {
+    if constexpr (HasDescriptor<Poller>) {
+      return poller_.descriptor();
+    } else {
+      return invalid_socket;
+    }
+  }
   void set_busy_poll(std::chrono::nanoseconds duration) noexcept {
     busy_poll_ =
         std::min<std::chrono::nanoseconds>(duration, std::chrono::hours(1));  // clamped, never wrapped
@@ -100,7 +115,9 @@ class ReadinessBackend {
   TimePoint now() const noexcept { return poller_.now(); }
   void close_all() noexcept;
 
-  static bool has(Capability capability) noexcept { return Poller::has(capability); }
+  static bool has(Capability capability) noexcept {
+    return capability == Capability::pollable_descriptor ? HasDescriptor<Poller> : Poller::has(capability);
+  }
   static std::optional<KnownHost> known_host(std::string_view) { return std::nullopt; }
 
   Poller& poller() noexcept { return poller_; }  // for tests
@@ -252,6 +269,7 @@ class ReadinessBackend {
   Poller poller_;
   HandleTable table_;
   std::size_t registered_ = 0;           // descriptors that the poller knows
+  bool host_waits_ = false;              // since the last poll
   std::unique_ptr<std::byte[]> buffer_;  // lent to read streams; at least of this size:
   std::size_t read_size_ = first_read_size;
   std::size_t max_read_size_ = first_read_size;

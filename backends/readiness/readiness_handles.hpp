@@ -101,6 +101,8 @@ Interest ReadinessBackend<Poller>::wanted(const BackendHandle& handle) noexcept 
   Interest interest = no_interest;
   if ((handle.reader != nullptr && !handle.write_only) || handle.read_watch != nullptr) {
     interest |= read_interest;
+  } else if (handle.reader != nullptr && !Poller::has_edge) {
+    interest |= end_interest;
   }
   if (handle.writer != nullptr || handle.write_watch != nullptr) {
     interest |= write_interest;

@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -15,7 +16,8 @@ namespace weir::inline WEIR_ABI::detail {
 
 template <class Poller>
 void ReadinessBackend<Poller>::poll(TimePoint deadline) {
-  if (deadline == TimePoint::min() && registered_ == 0) {
+  // Where a host has waited, the wake itself has to be collected.
+  if (deadline == TimePoint::min() && registered_ == 0 && !std::exchange(host_waits_, false)) {
     poller_.take_wake();
     return;
   }

@@ -17,9 +17,9 @@ class SleepState {
   bool end() noexcept { return state_.exchange(State::awake, std::memory_order_acq_rel) == State::woken; }
   // When looking has failed.
   void abandon() noexcept { state_.store(State::awake, std::memory_order_release); }
-  // Was there a wake, outside begin() and end()? It is over then.
+  // Was there a wake, outside begin() and end()? It is over then, and so is the sleep of a host.
   bool take() noexcept {
-    return state_.load(std::memory_order_relaxed) == State::woken &&
+    return state_.load(std::memory_order_relaxed) != State::awake &&
            state_.exchange(State::awake, std::memory_order_acq_rel) == State::woken;
   }
   // True: the loop sleeps, and the caller has to end that.

@@ -54,6 +54,7 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::real_network:
     case Capability::internationalized_names:
     case Capability::multicast_dns:
+    case Capability::pollable_descriptor:
       break;
   }
   return false;

@@ -106,6 +106,8 @@ class SimBackend {
   void poll(TimePoint deadline);
   bool is_idle() const noexcept { return false; }  // a turn costs virtual time
   void wake() noexcept;
+  TimePoint let_host_wait(TimePoint deadline) noexcept;
+  native_socket pollable_descriptor() noexcept { return invalid_socket; }
   TimePoint now() const noexcept;
   void close_all() noexcept;
 

@@ -77,6 +77,15 @@ void SimBackend::wake() noexcept {
   }
 }
 
+// A host has no descriptor here to wait on, so it is told when the next thing happens in this world, too: it
+// advances the clock to that moment.
+TimePoint SimBackend::let_host_wait(TimePoint deadline) noexcept {
+  if (woken_.load() != 0 || !marked_.empty()) {
+    return TimePoint::min();
+  }
+  return std::min(deadline, network().next_arrival());
+}
+
 // --- Collecting ----------------------------------------------------------------------------------
 
 void socket_changed(BackendHandle& handle) noexcept { handle.backend->mark(handle); }

@@ -14,6 +14,7 @@
 #include <weir/future.hpp>
 #include <weir/future_base.hpp>
 #include <weir/fwd.hpp>
+#include <weir/guest.hpp>
 #include <weir/handle.hpp>
 #include <weir/info.hpp>
 #include <weir/log.hpp>

@@ -40,6 +40,7 @@ struct LoopDebug;
 struct LoopResource;
 struct SignalState;
 class Inbox;
+struct GuestState;
 class TimerHeap;
 class RecvAwaiter;
 class RecvIntoAwaiter;
@@ -354,11 +355,15 @@ class WEIR_API EventLoop {
   static native_socket descriptor_of(const Socket& socket) noexcept;
 
   // The turn. See runtime/README.md.
+  struct Running;
   TimePoint prepare();
   void collect(TimePoint deadline);
   inline void run();
   [[gnu::always_inline]] inline void run_batch(std::size_t count);
   bool poll_is_needless() const noexcept;
+  // The same in pieces, for a host. See <weir/guest.hpp>.
+  TimePoint let_host_wait();
+  bool run_guest_turn();
   void run_debugged();
   void report_callback_exception() noexcept;
   void drop_callbacks() noexcept;
@@ -385,6 +390,7 @@ class WEIR_API EventLoop {
   TaskBase* last_task_ = nullptr;
   detail::AsyncGeneratorBase* first_generator_ = nullptr;
   detail::LoopResource* first_resource_ = nullptr;
+  detail::GuestState* guest_ = nullptr;
   std::shared_ptr<detail::NetState> net_;
   std::unique_ptr<detail::LoopDebug> debugging_;
   std::unique_ptr<detail::SignalState> signals_;

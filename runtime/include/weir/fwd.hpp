@@ -12,6 +12,7 @@ class EventLoop;
 class Handle;
 class TimerHandle;
 class LoopRemote;
+class LoopGuest;
 class Context;
 class Bytes;
 class FutureBase;
