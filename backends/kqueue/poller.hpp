@@ -63,6 +63,8 @@ class KqueuePoller {
       trigger();
     }
   }
+  bool begin_sleep() noexcept { return sleep_.begin() && hung_up_.empty(); }
+  native_socket descriptor() const noexcept { return queue_.get(); }
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
 
   static bool has(Capability capability) noexcept { return posix_has(capability); }
