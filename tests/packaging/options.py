@@ -15,7 +15,6 @@ cases = Cases('packaging/options', 'all')
 
 REFUSED = {
     '-Dloop_backend=iocp': 'The backend iocp is not written yet',
-    '-Dloop_backend=libevent': 'The backend libevent is not written yet',
     '-Dloop_backend=io_uring': 'The backend io_uring is not written yet',
     '-Dtest_backends=sim,io_uring': 'The backend io_uring is not written yet',
     '-Dtls=true': 'TLS is not written yet',
