@@ -96,6 +96,8 @@ class RefusingBackend {
   void poll(TimePoint) noexcept {}
   bool is_idle() const noexcept { return true; }
   void wake() noexcept {}
+  TimePoint let_host_wait(TimePoint) noexcept { return TimePoint::min(); }
+  native_socket pollable_descriptor() noexcept { return invalid_socket; }
   void set_busy_poll(std::chrono::nanoseconds) noexcept {}
   void set_max_read_size(std::size_t) noexcept {}
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
