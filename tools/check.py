@@ -238,12 +238,12 @@ def check_clang_tidy(build, seconds):
             return False, '.clang-tidy names what clang-tidy does not know'
         built = {os.path.relpath(os.path.join(entry['directory'], entry['file']), ROOT)
                  for entry in json.loads((ROOT / build / 'compile_commands.json').read_text())}
-        # What this build compiles; for a header clang-tidy takes the flags of a source near it. A header of a backend that is not
-        # built includes what this system need not have.
-        rooms = {os.path.dirname(name) for name in built}
-        names = [name for name in changed_files() if name in built or name.endswith('.hpp')
-                 and (not name.startswith('backends/') or os.path.dirname(name) in rooms | {'backends'}
-                      or name.startswith('backends/include/') or name.startswith('backends/readiness/'))]
+        # What this build compiles; for a header clang-tidy takes the flags of a source near it. Those of backends that are not built
+        # include what this system need not have.
+        foreign = tuple(f'backends/{path.parent.name}/' for path in ROOT.glob('backends/*/meson.build')
+                        if not any(name.startswith(f'backends/{path.parent.name}/') for name in built))
+        names = [name for name in changed_files()
+                 if name in built or (name.endswith('.hpp') and not name.startswith(foreign or ('//',)))]
         names.sort(key=lambda name: (name.startswith('tests/'), name))
         deadline = time.monotonic() + seconds
 
