@@ -81,29 +81,17 @@ void EpollPoller::unwatch(native_socket native) noexcept {
 }
 
 Polled<EpollEvent> EpollPoller::poll(TimePoint deadline) {
-  const bool may_sleep = deadline != TimePoint::min();
-  if (may_sleep && !sleep_.begin()) {
-    deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
-  }
-  const int count = wait(deadline);
+  Look look(sleep_, deadline);
+  const int count = wait(look.deadline());
   if (count < 0 && errno != EINTR) [[unlikely]] {
-    fail(errno);
+    // It would fail again at once, and the loop would spin: nothing of use happens any more. The descriptor
+    // was closed by somebody else, most likely.
+    throw std::system_error(errno, std::generic_category(), "epoll_wait");
   }
   Polled<EpollEvent> polled;
-  if (may_sleep) {
-    polled.woken = sleep_.end() || deadline == TimePoint::min();
-  } else {
-    polled.woken = take_wake();
-  }
+  polled.woken = look.woken();
   polled.events = std::span(events_.data(), static_cast<std::size_t>(std::max(count, 0)));
   return polled;
-}
-
-// It would fail again at once, and the loop would spin: nothing of use happens any more. The descriptor was
-// closed by somebody else, most likely.
-void EpollPoller::fail(int error) {
-  sleep_.abandon();
-  throw std::system_error(error, std::generic_category(), "epoll_wait");
 }
 
 // Never shorter than the deadline says, except that a signal or a very long wait ends it early.

@@ -1,12 +1,8 @@
 // epoll as a Poller. Owns the epoll descriptor and the wake descriptor; knows no operation.
 #pragma once
 
-#include "backends/posix/capabilities.hpp"
-#include "backends/posix/files.hpp"
-#include "backends/posix/sockets.hpp"
+#include "backends/posix/posix_poller.hpp"
 #include "backends/posix/wake_fd.hpp"
-#include "backends/readiness/poller.hpp"
-#include "backends/readiness/sleep_state.hpp"
 
 #include <sys/epoll.h>
 #include <array>
@@ -31,11 +27,9 @@ inline Readiness ready_of(const EpollEvent& event) noexcept {
   return ready;
 }
 
-class EpollPoller {
+class EpollPoller : public PosixPoller {
  public:
   using Event = EpollEvent;
-  using Sockets = PosixSockets;
-  using Files = PosixFiles;
   static constexpr bool has_edge = true;
 
   // Throws std::system_error when the system refuses the descriptors.
@@ -46,7 +40,6 @@ class EpollPoller {
   void unwatch(native_socket native) noexcept;
   Polled<Event> poll(TimePoint deadline);
 
-  bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
     if (sleep_.wake()) {
       wake_fd_.wake();
@@ -54,19 +47,14 @@ class EpollPoller {
   }
   bool begin_sleep() noexcept { return sleep_.begin(); }
   native_socket descriptor() const noexcept { return epoll_.get(); }
-  TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
-
-  static bool has(Capability capability) noexcept { return posix_has(capability); }
 
  private:
   static constexpr std::size_t batch = 512;
 
   int wait(TimePoint deadline) noexcept;
-  [[noreturn]] void fail(int error);
 
   Fd epoll_;
   WakeFd wake_fd_;
-  SleepState sleep_;
   std::array<Event, batch> events_;
 };
 

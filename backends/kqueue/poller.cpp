@@ -179,20 +179,13 @@ std::size_t KqueuePoller::report_hung_up(std::size_t count) noexcept {
 }
 
 Polled<KqueueEvent> KqueuePoller::poll(TimePoint deadline) {
-  const bool may_sleep = deadline != TimePoint::min();
-  const bool came_first = may_sleep && !sleep_.begin();  // what is ready now is collected all the same
-  const int count = wait(came_first || !hung_up_.empty() ? TimePoint::min() : deadline);
+  Look look(sleep_, deadline);
+  const int count = wait(hung_up_.empty() ? look.deadline() : TimePoint::min());
   if (count < 0 && errno != EINTR) [[unlikely]] {
-    const int error = errno;
-    sleep_.abandon();
-    throw std::system_error(error, std::generic_category(), "kevent");
+    throw std::system_error(errno, std::generic_category(), "kevent");
   }
   Polled<Event> polled;
-  if (may_sleep) {
-    polled.woken = sleep_.end() || came_first;
-  } else {
-    polled.woken = take_wake();
-  }
+  polled.woken = look.woken();
   auto size = static_cast<std::size_t>(std::max(count, 0));
 #ifndef EVFILT_USER
   if (std::any_of(events_.data(), events_.data() + size,

@@ -2,12 +2,8 @@
 // operation.
 #pragma once
 
-#include "backends/posix/capabilities.hpp"
-#include "backends/posix/files.hpp"
-#include "backends/posix/sockets.hpp"
+#include "backends/posix/posix_poller.hpp"
 #include "backends/posix/wake_fd.hpp"
-#include "backends/readiness/poller.hpp"
-#include "backends/readiness/sleep_state.hpp"
 
 #include <sys/types.h>
 // After <sys/types.h>, which it needs on some systems.
@@ -40,11 +36,9 @@ inline Readiness ready_of(const KqueueEvent& event) noexcept {
   return ready;
 }
 
-class KqueuePoller {
+class KqueuePoller : public PosixPoller {
  public:
   using Event = KqueueEvent;
-  using Sockets = PosixSockets;
-  using Files = PosixFiles;
   static constexpr bool has_edge = true;
 
   // Throws std::system_error when the system refuses the descriptors.
@@ -57,7 +51,6 @@ class KqueuePoller {
   void unwatch(native_socket native) noexcept;
   Polled<Event> poll(TimePoint deadline);
 
-  bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
     if (sleep_.wake()) {
       trigger();
@@ -65,9 +58,6 @@ class KqueuePoller {
   }
   bool begin_sleep() noexcept { return sleep_.begin() && hung_up_.empty(); }
   native_socket descriptor() const noexcept { return queue_.get(); }
-  TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
-
-  static bool has(Capability capability) noexcept { return posix_has(capability); }
 
  private:
   static constexpr std::size_t batch = 512;
@@ -81,7 +71,6 @@ class KqueuePoller {
 #ifndef EVFILT_USER
   WakeFd wake_fd_;  // OpenBSD, NetBSD before 10
 #endif
-  SleepState sleep_;
   // Pipes without another end, whose EVFILT_WRITE the system refuses: reported by poll() itself.
   struct HungUp {
     native_socket native;

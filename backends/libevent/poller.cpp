@@ -6,8 +6,7 @@
 // - It knows no way to wait for the end alone.
 // - A hang-up or an error comes with each direction that is asked for, and with none that is not.
 // - Without EVENT_BASE_FLAG_PRECISE_TIMER it counts on a clock that may be four milliseconds late.
-// - EVLOOP_ONCE goes on waiting after a signal; EVLOOP_NONBLOCK alone looks again as long as something is
-// ready.
+// - EVLOOP_ONCE goes on waiting after a signal; EVLOOP_NONBLOCK alone looks again while something is ready.
 // - FD_SET of a number from FD_SETSIZE on ends a process that was compiled with _FORTIFY_SOURCE.
 #include "backends/libevent/poller.hpp"
 
@@ -262,19 +261,12 @@ void LibeventPoller::on_wake(int, short, void* object) noexcept {
 }
 
 Polled<PollEvent> LibeventPoller::poll(TimePoint deadline) {
-  const bool may_sleep = deadline != TimePoint::min();
-  if (may_sleep && !sleep_.begin()) {
-    deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
-  }
-  if (wait(deadline) < 0) [[unlikely]] {
-    fail(errno);
+  Look look(sleep_, deadline);
+  if (wait(look.deadline()) < 0) [[unlikely]] {
+    throw std::system_error(errno != 0 ? errno : EINVAL, std::generic_category(), "event_base_loop");
   }
   Polled<PollEvent> polled;
-  if (may_sleep) {
-    polled.woken = sleep_.end() || deadline == TimePoint::min();
-  } else {
-    polled.woken = take_wake();
-  }
+  polled.woken = look.woken();
   reported_.swap(collected_);
   collected_.clear();
   for (Registration* registration : collected_from_) {
@@ -283,12 +275,6 @@ Polled<PollEvent> LibeventPoller::poll(TimePoint deadline) {
   collected_from_.clear();
   polled.events = reported_;
   return polled;
-}
-
-// As under epoll: nothing of use happens any more.
-void LibeventPoller::fail(int error) {
-  sleep_.abandon();
-  throw std::system_error(error != 0 ? error : EINVAL, std::generic_category(), "event_base_loop");
 }
 
 // Never shorter than the deadline says, except that a very long wait ends early.
@@ -321,18 +307,6 @@ timeval to_timeval(std::chrono::nanoseconds duration) noexcept {
   result.tv_sec = static_cast<decltype(result.tv_sec)>(seconds.count());
   result.tv_usec = static_cast<decltype(result.tv_usec)>((left - seconds).count());
   return result;
-}
-
-bool LibeventPoller::has(Capability capability) noexcept {
-  if (capability == Capability::ipv6) {
-    // Built without it or switched off, the kernel refuses the family. Asked once.
-    static const bool ipv6 = [] {
-      const std::int64_t probe = Sockets::open(AddressFamily::inet6, SocketType::stream, 0);
-      return probe >= 0 && Sockets::close(static_cast<native_socket>(probe)) == 0;
-    }();
-    return ipv6;
-  }
-  return capability != Capability::internationalized_names && capability != Capability::multicast_dns;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -2,11 +2,8 @@
 // and wake-ups are weir's own. Knows no operation.
 #pragma once
 
-#include "backends/posix/files.hpp"
-#include "backends/posix/sockets.hpp"
+#include "backends/posix/posix_poller.hpp"
 #include "backends/posix/wake_fd.hpp"
-#include "backends/readiness/poller.hpp"
-#include "backends/readiness/sleep_state.hpp"
 
 #include <sys/time.h>
 #include <cstdint>
@@ -26,11 +23,9 @@ struct LibeventFree {
 using LibeventEvent = std::unique_ptr<event, LibeventFree>;
 using LibeventBase = std::unique_ptr<event_base, LibeventFree>;
 
-class LibeventPoller {
+class LibeventPoller : public PosixPoller {
  public:
   using Event = PollEvent;
-  using Sockets = PosixSockets;
-  using Files = PosixFiles;
   // Of libevent's methods only epoll and kqueue report changes, and which one there is turns out at run time:
   // the version, the kernel and the environment have a say. Whoever wants edges on such a system has those
   // two as backends of their own.
@@ -48,14 +43,12 @@ class LibeventPoller {
   void unwatch(native_socket native) noexcept;
   Polled<Event> poll(TimePoint deadline);
 
-  bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
     if (sleep_.wake()) {
       wake_fd_.wake();
     }
   }
   bool begin_sleep() noexcept { return sleep_.begin(); }
-  TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
 
   // An application's base takes over: its loop collects, and activates `turn` when it has, or when there was
   // a wake; poll() only takes what is collected, and never waits. 0 or a negated errno, and then nothing has
@@ -65,8 +58,6 @@ class LibeventPoller {
 
   // What libevent waits with: "epoll", "poll", "select", …
   std::string_view method() const noexcept;
-
-  static bool has(Capability capability) noexcept;
 
  private:
   static constexpr std::size_t nowhere = ~std::size_t{0};
@@ -96,7 +87,6 @@ class LibeventPoller {
   void call_host() noexcept;
   event_base* base() const noexcept { return host_ != nullptr ? host_ : base_.get(); }
   int wait(TimePoint deadline) noexcept;
-  [[noreturn]] void fail(int error);
 
   LibeventBase base_;
   event_base* host_ = nullptr;  // while embedded
@@ -105,7 +95,6 @@ class LibeventPoller {
   bool is_epoll_ = false;
   bool has_edges_ = false;
   WakeFd wake_fd_;
-  SleepState sleep_;
   LibeventEvent wake_event_;
   LibeventEvent timer_;
   std::vector<std::unique_ptr<Registration>> by_number_;

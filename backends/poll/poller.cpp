@@ -1,7 +1,5 @@
 // poll(2). Facts that shape this file:
-// - It knows numbers, not descriptors: one that was closed comes back as POLLNVAL, and one that was opened
-// again
-//   is the new descriptor's.
+// - It knows numbers, not descriptors: a closed one comes back as POLLNVAL, one opened again is the new one.
 // - POLLERR and POLLHUP are reported whether asked for or not.
 // - A condition is reported as long as it lasts, the wake descriptor's too: it has to be drained.
 #include "backends/poll/poller.hpp"
@@ -85,22 +83,13 @@ void PollPoller::unwatch(native_socket native) noexcept {
 }
 
 Polled<PollEvent> PollPoller::poll(TimePoint deadline) {
-  const bool may_sleep = deadline != TimePoint::min();
-  if (may_sleep && !sleep_.begin()) {
-    deadline = TimePoint::min();  // the wake came first; what is ready now is collected all the same
-  }
-  const int count = wait(deadline);
+  Look look(sleep_, deadline);
+  const int count = wait(look.deadline());
   if (count < 0 && errno != EINTR) [[unlikely]] {
-    const int error = errno;
-    sleep_.abandon();
-    throw std::system_error(error, std::generic_category(), "poll");
+    throw std::system_error(errno, std::generic_category(), "poll");
   }
   Polled<Event> polled;
-  if (may_sleep) {
-    polled.woken = sleep_.end() || deadline == TimePoint::min();
-  } else {
-    polled.woken = take_wake();
-  }
+  polled.woken = look.woken();
   collect(static_cast<std::size_t>(std::max(count, 0)));
   polled.events = events_;
   return polled;

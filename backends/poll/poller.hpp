@@ -2,23 +2,17 @@
 // descriptor; knows no operation. Each poll() costs time for every descriptor that is registered.
 #pragma once
 
-#include "backends/posix/capabilities.hpp"
-#include "backends/posix/files.hpp"
-#include "backends/posix/sockets.hpp"
+#include "backends/posix/posix_poller.hpp"
 #include "backends/posix/wake_fd.hpp"
-#include "backends/readiness/poller.hpp"
-#include "backends/readiness/sleep_state.hpp"
 
 #include <poll.h>
 #include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
-class PollPoller {
+class PollPoller : public PosixPoller {
  public:
   using Event = PollEvent;
-  using Sockets = PosixSockets;
-  using Files = PosixFiles;
   static constexpr bool has_edge = false;
 
   // Throws std::system_error when the system refuses the wake descriptor.
@@ -31,15 +25,11 @@ class PollPoller {
   void unwatch(native_socket native) noexcept;
   Polled<Event> poll(TimePoint deadline);
 
-  bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
     if (sleep_.wake()) {
       wake_fd_.wake();
     }
   }
-  TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
-
-  static bool has(Capability capability) noexcept { return posix_has(capability); }
 
  private:
   void make_room(std::size_t number);
@@ -47,7 +37,6 @@ class PollPoller {
   void collect(std::size_t count) noexcept;
 
   WakeFd wake_fd_;
-  SleepState sleep_;
   std::vector<pollfd> registered_;     // what the system is asked; the wake descriptor is the first
   std::vector<std::uint64_t> tokens_;  // of registered_
   std::vector<std::size_t> places_;    // in registered_, by number; 0: it is not there

@@ -261,6 +261,8 @@ class ReadinessBackend {
   [[gnu::noinline]] std::span<std::byte> buffer_for(BackendHandle& handle, ReadStream& stream);
   void run_accept_stream(BackendHandle& handle, AcceptStream& stream);
   void run_datagrams(BackendHandle& handle, DatagramStream& stream);
+  std::size_t hand_out(BackendHandle& handle, DatagramStream& stream, std::size_t count);
+  void wake_successor(BackendHandle& handle);
   bool run_kept(BackendHandle& handle, DatagramStream& stream);
   void run_failed_receive(BackendHandle& handle, DatagramStream& stream, std::int64_t error);
   static void run_watch(BackendHandle& handle, Direction direction);
@@ -275,6 +277,7 @@ class ReadinessBackend {
   std::size_t max_read_size_ = first_read_size;
   std::chrono::nanoseconds busy_poll_{0};
   std::unique_ptr<typename Sockets::DatagramBatch> batch_;  // made when datagrams are first received
+  bool handing_out_ = false;                                // what is in it
   KeptDatagrams kept_;
 };
 

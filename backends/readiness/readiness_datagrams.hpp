@@ -19,7 +19,8 @@ template <class Poller>
 Started ReadinessBackend<Poller>::start(RecvFromOp& op) noexcept {
   BackendHandle& handle = *op.handle;
   assert(op.state == OpState::idle && handle.reader == nullptr);
-  if (handle.knows(is_readable) || kept_.has(handle)) {
+  // While a batch is handed out, its rest comes first, and its memory is taken.
+  if (!handing_out_ && (handle.knows(is_readable) || kept_.has(handle))) {
     if (const std::int64_t result = receive_from(handle, op); result != -EAGAIN) {
       return done(op, result);
     }
@@ -46,9 +47,8 @@ Started ReadinessBackend<Poller>::start(DatagramStream& stream) noexcept {
     stream.handle->joined = Sockets::join_datagrams(stream.handle->native) ? 1 : 0;
   }
   const Started started = start_stream(stream);
-  if (started == Started::pending && kept_.has(*stream.handle)) {
-    stream.handle->learn(is_readable);
-    queue_item(*stream.handle);
+  if (started == Started::pending) {
+    wake_successor(*stream.handle);
   }
   return started;
 }
@@ -158,18 +158,41 @@ void ReadinessBackend<Poller>::run_datagrams(BackendHandle& handle, DatagramStre
   }
   stream.failures = 0;
   const std::uint32_t generation = handle.generation;
-  for (std::size_t i = 0; i != count; ++i) {
-    stream.on_datagram(stream, batch_->data(i), batch_->from(i));
-    if (handle.generation != generation) {
-      return;
-    }
-    if (handle.reader != &stream) {
-      keep_from(handle, i + 1, count);
-      return;
-    }
+  const std::size_t taken = hand_out(handle, stream, count);
+  if (handle.generation != generation) {
+    return;
+  }
+  if (handle.reader != &stream) {
+    keep_from(handle, taken, count);
+    wake_successor(handle);
+    return;
   }
   if (const std::int64_t error = batch_->error(); error < 0) {
     run_failed_receive(handle, stream, error);
+  }
+}
+
+// Gives the stream so many datagrams of the batch, as long as it is there to take them: how many it took.
+template <class Poller>
+std::size_t ReadinessBackend<Poller>::hand_out(BackendHandle& handle, DatagramStream& stream,
+                                               std::size_t count) {
+  const std::uint32_t generation = handle.generation;
+  std::size_t taken = 0;
+  handing_out_ = true;
+  while (taken != count && handle.generation == generation && handle.reader == &stream) {
+    stream.on_datagram(stream, batch_->data(taken), batch_->from(taken));
+    ++taken;
+  }
+  handing_out_ = false;
+  return taken;
+}
+
+// Whoever began to receive inside the callback in which the stream stopped was told nothing of what is kept.
+template <class Poller>
+void ReadinessBackend<Poller>::wake_successor(BackendHandle& handle) {
+  if (handle.reader != nullptr && kept_.has(handle)) {
+    handle.learn(is_readable);
+    queue_item(handle);
   }
 }
 

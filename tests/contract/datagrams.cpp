@@ -2,6 +2,8 @@
 // end nothing, and closing.
 #include "tests/contract/connected.hpp"
 
+#include <functional>
+
 using namespace contract;
 
 namespace {
@@ -59,6 +61,9 @@ struct Receiving : DatagramStream {
       self.from = from;
       if (--self.stops_after == 0) {
         inside([&self] { self.backend->stop(self); });
+        if (self.when_stopped) {
+          self.when_stopped();
+        }
       }
     };
     on_error = [](DatagramStream& stream, std::int64_t error) noexcept {
@@ -79,6 +84,7 @@ struct Receiving : DatagramStream {
   std::vector<std::string> texts;
   std::vector<std::int64_t> errors;
   RawAddress from;
+  std::function<void()> when_stopped;
   int stops_after = 0;
   int ends = 0;
 };
@@ -124,6 +130,42 @@ TEST_CASE("datagrams keep their borders when the system may move many of one siz
   far.send({"1", "2", "3", "4"}, &near.address);
   for (const std::string text : {"1", "2", "3", "4"}) {
     CHECK(near.receive() == text);
+  }
+}
+
+TEST_CASE("clause 4: who takes over inside the callback in which a stream stops goes on where it was") {
+  const Texts sent = {"1", "2", "3", "4", "5"};
+  for (const bool with_stream : {false, true}) {
+    CAPTURE(with_stream);
+    Loop loop;
+    Datagrams near(loop), far(loop);
+    far.send({"1", "2", "3", "4", "5"}, &near.address);
+    loop.pass();
+    Receiving first, second;
+    std::vector<std::byte> memory(100);
+    Waited<RecvFromOp> one;
+    one.into = memory;
+    first.stops_after = 2;
+    first.when_stopped = [&] {
+      if (with_stream) {
+        CHECK(loop.begin(second, near.handle) == Started::pending);
+      } else {
+        loop.start(one, near.handle);
+      }
+    };
+    REQUIRE(loop.begin(first, near.handle) == Started::pending);
+    Texts all;
+    if (with_stream) {
+      REQUIRE(loop.until([&] { return second.texts.size() == 3; }));
+      all = second.texts;
+    } else {
+      REQUIRE(loop.until([&] { return one.is_answered(); }));
+      all.emplace_back(reinterpret_cast<const char*>(memory.data()), static_cast<std::size_t>(one.result));
+      all.push_back(near.receive());
+      all.push_back(near.receive());
+    }
+    all.insert(all.begin(), first.texts.begin(), first.texts.end());
+    CHECK(all == sent);
   }
 }
 

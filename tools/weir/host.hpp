@@ -45,6 +45,7 @@ struct Opened {
 Opened open_beneath(const weir::File& folder, const std::string& path) noexcept;
 // Opens the file at `path`, wherever symbolic links lead.
 Opened open_file(const std::string& path) noexcept;
+// For open_beneath. Throws std::system_error when there is no folder at `path`.
 weir::File open_folder(const std::string& path);
 
 }  // namespace program
