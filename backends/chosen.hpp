@@ -8,6 +8,8 @@
 
 #if defined(WEIR_BACKEND_EPOLL)
 #include "backends/epoll/backend.hpp"
+#elif defined(WEIR_BACKEND_IOCP)
+#include "backends/iocp/backend.hpp"
 #elif defined(WEIR_BACKEND_KQUEUE)
 #include "backends/kqueue/backend.hpp"
 #elif defined(WEIR_BACKEND_LIBEVENT)
@@ -24,6 +26,8 @@ namespace weir::inline WEIR_ABI::detail {
 
 #if defined(WEIR_BACKEND_EPOLL)
 using Backend = EpollBackend;
+#elif defined(WEIR_BACKEND_IOCP)
+using Backend = IocpBackend;
 #elif defined(WEIR_BACKEND_KQUEUE)
 using Backend = KqueueBackend;
 #elif defined(WEIR_BACKEND_LIBEVENT)

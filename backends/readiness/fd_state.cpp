@@ -7,7 +7,7 @@
 namespace weir::inline WEIR_ABI::detail {
 
 BackendHandle& HandleTable::acquire(native_socket native, void* backend) {
-  const auto number = static_cast<std::size_t>(native);
+  const std::size_t number = place_of(native);
   if (number >= by_number_.size()) {
     by_number_.resize(number + number / 2 + 16);
   }
@@ -29,7 +29,7 @@ BackendHandle& HandleTable::acquire(native_socket native, void* backend) {
 }
 
 void HandleTable::retire(BackendHandle& handle) noexcept {
-  const auto number = static_cast<std::size_t>(handle.native);
+  const std::size_t number = place_of(handle.native);
   if (by_number_[number] == &handle) {
     by_number_[number] = nullptr;
   }
@@ -44,7 +44,7 @@ void HandleTable::recycle(BackendHandle& handle) noexcept {
 }
 
 BackendHandle* HandleTable::find(native_socket native) noexcept {
-  const auto number = static_cast<std::size_t>(native);
+  const std::size_t number = place_of(native);
   return native != invalid_socket && number < by_number_.size() ? by_number_[number] : nullptr;
 }
 

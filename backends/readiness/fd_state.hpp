@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -93,6 +94,14 @@ static_assert(sizeof(void*) != 8 || sizeof(native_socket) != 4 || sizeof(Backend
 // they were closed. A handle that is used again has a new generation.
 class HandleTable {
  public:
+  // Is it a number that the system gives to sockets, and the table has a place for? Windows' handles are
+  // small multiples of four.
+  static constexpr bool is_possible(native_socket native) noexcept {
+    return std::is_signed_v<native_socket>
+               ? static_cast<std::int64_t>(native) >= 0
+               : static_cast<std::uint64_t>(native) < most_numbers * number_step &&
+                     static_cast<std::uint64_t>(native) % number_step == 0;
+  }
   // A handle for this number, which must have none. Throws std::bad_alloc.
   BackendHandle& acquire(native_socket native, void* backend);
   // The number is forgotten and events of before belong to nobody; the handle stays out of use until
@@ -124,6 +133,12 @@ class HandleTable {
 
  private:
   static constexpr std::size_t slab_size = 256;
+  static constexpr std::uint64_t most_numbers = std::uint64_t{1} << 24;
+  static constexpr std::uint64_t number_step = std::is_signed_v<native_socket> ? 1 : 4;
+
+  static std::size_t place_of(native_socket native) noexcept {
+    return static_cast<std::size_t>(native) / number_step;
+  }
 
   void grow();
 

@@ -151,7 +151,7 @@ void ReadinessBackend<Poller>::deregister(BackendHandle& handle) noexcept {
 template <class Poller>
 std::int64_t ReadinessBackend<Poller>::watch(native_socket native, Watch& watch) {
   assert(watch.handle == nullptr);
-  if (native < 0) {
+  if (!HandleTable::is_possible(native)) {
     return -EBADF;
   }
   BackendHandle* handle = table_.find(native);

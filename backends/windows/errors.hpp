@@ -2,6 +2,8 @@
 // system, and the status of an operation that has ended.
 #pragma once
 
+#include <weir/config.hpp>
+
 #include <cstdint>
 
 namespace weir::inline WEIR_ABI::detail {

@@ -1,0 +1,50 @@
+// CompletionPort: where Windows puts what it has finished. A thin wrapper; knows no operation.
+#pragma once
+
+#include "backends/windows/winsock.hpp"
+
+#include <weir/detail/op.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <span>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// What a packet is about.
+enum class PortKey : ULONG_PTR { wake, poll };
+
+// The operations of the system write their status where it is told when it has ended.
+inline std::int32_t status_of(const OVERLAPPED_ENTRY& packet) noexcept {
+  // Wine leaves rubbish in the upper half.
+  return static_cast<std::int32_t>(packet.lpOverlapped->Internal & 0xffffffff);
+}
+
+class CompletionPort {
+ public:
+  // Throws std::system_error when the system refuses.
+  CompletionPort();
+  ~CompletionPort();
+  CompletionPort(const CompletionPort&) = delete;
+  CompletionPort& operator=(const CompletionPort&) = delete;
+
+  // What ends on this handle comes here from now on, for as long as the handle is open: 0 or a negated errno.
+  std::int64_t add(HANDLE handle, PortKey key) noexcept;
+  // Puts a packet there; from any thread. It may get lost when the system has no memory.
+  void post(PortKey key) noexcept;
+  // Waits for packets as long as INFINITE or so many milliseconds: what came, of which the memory is good
+  // until the next call. Throws std::system_error when the port cannot be waited for.
+  std::span<const OVERLAPPED_ENTRY> wait(DWORD milliseconds);
+
+ private:
+  static constexpr std::size_t batch = 64;
+
+  HANDLE port_;
+  std::array<OVERLAPPED_ENTRY, batch> packets_;
+};
+
+// Rounded up, and at most a day.
+DWORD to_milliseconds(std::chrono::nanoseconds duration) noexcept;
+
+}  // namespace weir::inline WEIR_ABI::detail
