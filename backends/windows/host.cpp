@@ -93,6 +93,12 @@ std::string read_whole_file(const std::string& path) {
   return text;
 }
 
+std::string system_table(const char* name) {
+  wchar_t folder[MAX_PATH] = {};
+  const UINT size = ::GetSystemDirectoryW(folder, MAX_PATH);
+  return from_wide({folder, size < MAX_PATH ? size : 0}) + "\\drivers\\etc\\" + name;
+}
+
 std::optional<std::uint32_t> interface_number(const std::string& name) noexcept {
   const unsigned number = ::if_nametoindex(name.c_str());
   return number != 0 ? std::optional<std::uint32_t>(number) : std::nullopt;
