@@ -24,6 +24,9 @@ FileStamp stamp_of(const std::string& path) noexcept;
 // Empty when it cannot be read.
 std::string read_whole_file(const std::string& path);
 
+// The path of one of the system's tables of names: "hosts", "services".
+std::string system_table(const char* name);
+
 // The number of an interface, and the other way round; nothing when there is none.
 std::optional<std::uint32_t> interface_number(const std::string& name) noexcept;
 std::string interface_name(std::uint32_t number);

@@ -39,6 +39,17 @@ struct SignalState {
   Callback on_interrupt;
 };
 
+// Tells every loop in the table that this signal came. For handlers, which may run on any thread at any time.
+void tell_loops_of_signal(int number) noexcept;
+
+// What each system has of its own, in signals_posix.cpp and signals_windows.cpp.
+bool on_main_thread() noexcept;
+// Has SIGINT told to the loops in the table. False when it is handled or ignored already, or when the system
+// refuses.
+bool install_interrupt_handler() noexcept;
+// Undoes that, unless somebody else handles it by now.
+void restore_interrupt_handler() noexcept;
+
 // While it exists, SIGINT calls `on_interrupt` on the loop instead of ending the process. It installs nothing
 // when this is not the process's main thread, when SIGINT is handled or ignored already, or when the system
 // refuses.

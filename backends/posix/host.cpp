@@ -37,6 +37,8 @@ std::string read_whole_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+std::string system_table(const char* name) { return std::string("/etc/") + name; }
+
 std::optional<std::uint32_t> interface_number(const std::string& name) noexcept {
   const unsigned number = ::if_nametoindex(name.c_str());
   return number != 0 ? std::optional<std::uint32_t>(number) : std::nullopt;

@@ -27,8 +27,8 @@ std::string path_of(std::string_view path) {
 }
 
 // A run of the simulator is not to depend on the machine.
-std::string_view system_hosts_file() noexcept {
-  return Backend::has(Capability::real_network) ? "/etc/hosts" : "";
+std::string system_hosts_file() {
+  return Backend::has(Capability::real_network) ? system_table("hosts") : std::string();
 }
 
 std::vector<std::string> read_domains(std::string_view list) {
@@ -86,8 +86,8 @@ Resolver::Resolver(EventLoop& loop, const ResolverOptions& options)
     : loop_(&loop),
       settings_(settings_of(options)),
       total_timeout_(options.total_timeout),
-      hosts_(path_of(options.hosts_file.value_or(system_hosts_file()))),
-      services_(path_of(options.services_file)) {}
+      hosts_(options.hosts_file ? path_of(*options.hosts_file) : system_hosts_file()),
+      services_(options.services_file ? path_of(*options.services_file) : system_table("services")) {}
 
 Resolver& Resolver::of(EventLoop& loop) {
   NetState& net = NetState::of(loop);

@@ -139,11 +139,11 @@ struct ResolverOptions {
                                          // round. None: as resolv_conf says, or 5 s
   std::optional<int> tries = {};         // rounds over all servers. None: as resolv_conf says, or 4
   Duration total_timeout = std::chrono::seconds(30);  // of a whole look-up, all servers and domains included
-  // Looked at before any server. Empty: no file. None: /etc/hosts, and no file on the simulator, whose names
-  // are those of sim::set_host.
+  // Looked at before any server. Empty: no file. None: /etc/hosts, or what Windows has instead, and no file
+  // on the simulator, whose names are those of sim::set_host.
   std::optional<std::string_view> hosts_file = {};
-  std::string_view services_file = "/etc/services";
-  std::string_view resolv_conf = "/etc/resolv.conf";
+  std::optional<std::string_view> services_file = {};  // none: /etc/services, or what Windows has instead
+  std::string_view resolv_conf = "/etc/resolv.conf";   // Windows has other places, and asks them
 };
 
 namespace detail {
