@@ -8,7 +8,7 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-static_assert(IsPoller<AfdPoller>);
-template class ReadinessBackend<AfdPoller>;
+static_assert(IsPoller<IocpPoller>);
+template class ReadinessBackend<IocpPoller>;
 
 }  // namespace weir::inline WEIR_ABI::detail

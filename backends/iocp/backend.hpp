@@ -6,7 +6,7 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-using IocpBackend = ReadinessBackend<AfdPoller>;
-extern template class ReadinessBackend<AfdPoller>;
+using IocpBackend = ReadinessBackend<IocpPoller>;
+extern template class ReadinessBackend<IocpPoller>;
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -1,15 +1,19 @@
-// AFD polls. Facts that shape this file:
+// Polls and probes. Facts that shape this file:
 // - A poll answers once, also when what it asks about is the case already: asked again after each answer, it
-//   reports a condition as long as it lasts.
+//   reports a condition as long as it lasts. So does a probe.
 // - Two polls of one socket wake the wrong one of the two: to change what is asked, the first is cancelled,
 // and
 //   its packet awaited.
-// - What a poll is made of belongs to the system until its packet has come, whatever became of the socket.
+// - What they are made of belongs to the system until their packets have come, whatever became of the socket.
+// - Of datagrams a probe has to look only: it would lose the first one.
 #include "backends/iocp/poller.hpp"
 
-#include <cassert>
+#include "backends/windows/errors.hpp"
+
 #include <cerrno>
+#include <cstdlib>
 #include <new>
+#include <string_view>
 #include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -36,14 +40,19 @@ Readiness ready_of(AfdEvents events) noexcept {
                                 ((events & afd_disconnect) != 0 ? is_readable | is_ended : 0));
 }
 
+bool is_afd_forced() noexcept {
+  const char* const set = std::getenv("WEIR_IOCP_AFD");
+  return set != nullptr && std::string_view(set) == "1";
+}
+
 }  // namespace
 
-AfdPoller::AfdPoller() {
+IocpPoller::IocpPoller() : afd_only_(is_afd_forced()) {
   start_winsock();
   port_.add(afd_.handle(), PortKey::poll);
 }
 
-AfdPoller::~AfdPoller() {
+IocpPoller::~IocpPoller() {
   while (!registered_.empty()) {
     unwatch(registered_.begin()->first);
   }
@@ -52,15 +61,22 @@ AfdPoller::~AfdPoller() {
   }
 }
 
+bool IocpPoller::adopt(native_socket native) noexcept {
+  return !afd_only_ && port_.add(reinterpret_cast<HANDLE>(native), PortKey::socket) == 0;
+}
+
+// --- Registrations
+
 // Grown before anything is changed: nothing else allocates.
-AfdPoller::Registration& AfdPoller::acquire(native_socket native) {
+IocpPoller::Registration& IocpPoller::acquire(native_socket native) {
   if (free_.empty()) {
     const std::size_t room = all_.size() + 1;
     if (free_.capacity() < room) {
       const std::size_t more = 2 * room + 16;
       free_.reserve(more);
       changed_.reserve(more);
-      events_.reserve(more);
+      asking_.reserve(more);
+      events_.reserve(most_events * more);
     }
     all_.push_back(std::make_unique<Registration>());
     free_.push_back(all_.back().get());
@@ -69,31 +85,31 @@ AfdPoller::Registration& AfdPoller::acquire(native_socket native) {
   registered_.emplace(native, &registration);
   free_.pop_back();
   registration.native = native;
+  registration.probe.owner = &registration;
+  registration.is_datagram = WindowsSockets::type(native) == static_cast<std::int64_t>(SocketType::datagram);
   return registration;
 }
 
-void AfdPoller::release(Registration& registration) noexcept {
-  registration = Registration{};
+void IocpPoller::release(Registration& registration) noexcept {
+  registration.is_over = false;
+  registration.base = nullptr;
   free_.push_back(&registration);
 }
 
-std::int64_t AfdPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
+std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
   HANDLE base = nullptr;
   if (const std::int64_t error = Afd::base_of(native, base); error < 0) {
     DWORD flags = 0;
     const bool is_open = ::GetHandleInformation(reinterpret_cast<HANDLE>(native), &flags) != 0;
     return error != -ENOTSOCK ? error : is_open ? -ENOTSUP : -EBADF;
   }
-  auto found = registered_.find(native);
-  if (found != registered_.end() && found->second->base != base) {
-    unwatch(native);
-    found = registered_.end();
-  }
   try {
+    const auto found = registered_.find(native);
     Registration& registration = found != registered_.end() ? *found->second : acquire(native);
     registration.base = base;
     registration.token = token;
     registration.interest = interest;
+    registration.can_probe = (interest & adopted_interest) != 0;
     mark_changed(registration);
     return 0;
   } catch (const std::bad_alloc&) {
@@ -101,79 +117,135 @@ std::int64_t AfdPoller::watch(native_socket native, std::uint64_t token, Interes
   }
 }
 
-void AfdPoller::unwatch(native_socket native) noexcept {
+void IocpPoller::unwatch(native_socket native) noexcept {
   if (const auto found = registered_.find(native); found != registered_.end()) {
     end(*found->second);
   }
 }
 
-void AfdPoller::end(Registration& registration) noexcept {
+void IocpPoller::end(Registration& registration) noexcept {
   registered_.erase(registration.native);
   if (std::exchange(registration.is_changed, false)) {
     std::erase(changed_, &registration);
   }
-  if (registration.asked == Asked::nothing) {
-    release(registration);
-    return;
-  }
-  registration.is_over = true;
-  if (std::exchange(registration.asked, Asked::cancelled) == Asked::something) {
+  if (registration.polled == Asked::something) {
+    registration.polled = Asked::cancelled;
     afd_.cancel(registration.poll);
   }
+  if (registration.probe.asked == Asked::something) {
+    registration.probe.asked = Asked::cancelled;
+    ::CancelIoEx(reinterpret_cast<HANDLE>(registration.native), &registration.probe.system);
+  }
+  registration.is_over = true;
+  is_over(registration);
 }
 
-void AfdPoller::mark_changed(Registration& registration) noexcept {
+// Also gives it back, once nothing of it is with the system.
+bool IocpPoller::is_over(Registration& registration) noexcept {
+  if (!registration.is_over) {
+    return false;
+  }
+  if (registration.polled == Asked::nothing && registration.probe.asked == Asked::nothing) {
+    release(registration);
+  }
+  return true;
+}
+
+void IocpPoller::mark_changed(Registration& registration) noexcept {
   if (!std::exchange(registration.is_changed, true)) {
     changed_.push_back(&registration);
   }
 }
 
-Polled<PollEvent> AfdPoller::poll(TimePoint deadline) {
+// --- Asking
+
+Polled<PollEvent> IocpPoller::poll(TimePoint deadline) {
   Look look(sleep_, deadline);
   events_.clear();
+  completed_.clear();
+  completed_.reserve(CompletionPort::most_packets);
   // What was cancelled in order to be asked again is asked in the same look.
   do {
     ask_again();
-  } while (collect(look.deadline()) && events_.empty() && !changed_.empty());
+  } while (collect(events_.empty() ? look.deadline() : TimePoint::min()) && events_.empty() &&
+           completed_.empty() && !changed_.empty());
   Polled<Event> polled;
   polled.woken = look.woken();
   polled.events = events_;
+  polled.completed = completed_;
   return polled;
 }
 
-void AfdPoller::ask_again() noexcept {
-  // ask() may end a registration, which then is no longer in the list.
-  for (std::size_t i = changed_.size(); i-- != 0;) {
-    Registration& registration = *changed_[i];
-    registration.is_changed = false;
-    ask(registration);
+void IocpPoller::ask_again() noexcept {
+  asking_.swap(changed_);
+  for (Registration* const registration : asking_) {
+    registration->is_changed = false;
+    ask(*registration);
   }
-  changed_.clear();
+  asking_.clear();
 }
 
-void AfdPoller::ask(Registration& registration) noexcept {
-  const AfdEvents events = events_of(registration.interest);
-  if (registration.asked == Asked::something) {
-    if ((registration.asked_events & events) != events) {
-      registration.asked = Asked::cancelled;
+void IocpPoller::ask(Registration& registration) noexcept {
+  Interest interest = registration.interest;
+  if ((interest & read_interest) != 0 && registration.can_probe) {
+    probe(registration);
+  }
+  if (registration.can_probe) {
+    interest &= ~read_interest;
+  }
+  if ((interest & (read_interest | write_interest | end_interest)) != 0) {
+    poll_for(registration, events_of(interest));
+  }
+}
+
+// The readers of a socket that cannot be probed, because it listens or has neither peer nor address, wait for
+// a poll.
+void IocpPoller::probe(Registration& registration) noexcept {
+  Probe& probe = registration.probe;
+  if (probe.asked != Asked::nothing) {
+    return;
+  }
+  probe.system = {};
+  WSABUF nothing{0, nullptr};
+  DWORD flags = registration.is_datagram ? MSG_PEEK : 0;
+  if (::WSARecv(registration.native, &nothing, 1, nullptr, &flags, &probe.system, nullptr) == 0 ||
+      ::WSAGetLastError() == WSA_IO_PENDING) {
+    probe.asked = Asked::something;
+    ++in_flight_;
+    return;
+  }
+  const std::int64_t error = last_socket_error();
+  if (error == -ENOTCONN || error == -EINVAL) {
+    registration.can_probe = false;
+    return;
+  }
+  report(registration, is_readable | is_writable | is_ended);
+}
+
+void IocpPoller::poll_for(Registration& registration, AfdEvents events) noexcept {
+  if (registration.polled == Asked::something) {
+    if ((registration.polled_events & events) != events) {
+      registration.polled = Asked::cancelled;
       afd_.cancel(registration.poll);
     }
     return;
   }
-  if (registration.asked == Asked::cancelled) {
+  if (registration.polled == Asked::cancelled) {
     return;  // its packet is on the way
   }
   if (afd_.begin(registration.poll, registration.base, events) < 0) {
     end(registration);  // closed behind our back: its registration goes with it, as under other pollers
     return;
   }
-  registration.asked = Asked::something;
-  registration.asked_events = events;
+  registration.polled = Asked::something;
+  registration.polled_events = events;
   ++in_flight_;
 }
 
+// --- Collecting
+
 // False: the time is up, or there was a wake.
-bool AfdPoller::collect(TimePoint deadline) {
+bool IocpPoller::collect(TimePoint deadline) {
   DWORD milliseconds = INFINITE;
   if (deadline != TimePoint::max()) {
     const TimePoint current = deadline == TimePoint::min() ? deadline : now();
@@ -182,20 +254,33 @@ bool AfdPoller::collect(TimePoint deadline) {
   const auto packets = port_.wait(milliseconds);
   bool goes_on = !packets.empty();
   for (const OVERLAPPED_ENTRY& packet : packets) {
-    if (packet.lpCompletionKey == static_cast<ULONG_PTR>(PortKey::poll)) {
-      take(*reinterpret_cast<Registration*>(packet.lpOverlapped), status_of(packet));
-    } else {
+    if (packet.lpOverlapped == nullptr) {
       goes_on = false;
+    } else {
+      take(packet);
     }
   }
   return goes_on;
 }
 
-void AfdPoller::take(Registration& registration, std::int32_t status) noexcept {
+void IocpPoller::take(const OVERLAPPED_ENTRY& packet) noexcept {
+  const std::int32_t status = status_of(packet);
+  if (packet.lpCompletionKey == static_cast<ULONG_PTR>(PortKey::poll)) {
+    take_poll(*reinterpret_cast<Registration*>(packet.lpOverlapped), status);
+    return;
+  }
+  SystemRequest& request = SystemRequest::of(packet);
+  if (request.kind == RequestKind::probe) {
+    take_probe(static_cast<Probe&>(request), status);
+  } else {
+    completed_.push_back(operations_.take(request, status, packet.dwNumberOfBytesTransferred));
+  }
+}
+
+void IocpPoller::take_poll(Registration& registration, std::int32_t status) noexcept {
   --in_flight_;
-  const bool was_cancelled = std::exchange(registration.asked, Asked::nothing) == Asked::cancelled;
-  if (registration.is_over) {
-    release(registration);
+  const bool was_cancelled = std::exchange(registration.polled, Asked::nothing) == Asked::cancelled;
+  if (is_over(registration)) {
     return;
   }
   // A poll that failed by itself: whoever waits asks the socket, and is told.
@@ -206,13 +291,36 @@ void AfdPoller::take(Registration& registration, std::int32_t status) noexcept {
     end(registration);
     return;
   }
+  report(registration, ready_of(events & events_of(registration.interest)));
+}
+
+void IocpPoller::take_probe(Probe& probe, std::int32_t status) noexcept {
+  --in_flight_;
+  Registration& registration = *probe.owner;
+  const bool was_cancelled = std::exchange(probe.asked, Asked::nothing) == Asked::cancelled;
+  if (is_over(registration)) {
+    return;
+  }
+  constexpr auto too_small =
+      static_cast<std::int32_t>(0x80000005);  // STATUS_BUFFER_OVERFLOW: a datagram is there
+  const bool has_failed = status < 0 && status != too_small;
+  const Readiness failed = was_cancelled ? 0 : is_readable | is_writable | is_ended;
+  report(registration, has_failed ? failed : is_readable);
+}
+
+// It is asked again in the next look, if somebody then waits for it still.
+void IocpPoller::report(Registration& registration, Readiness ready) noexcept {
   mark_changed(registration);
-  if (const Readiness ready = ready_of(events & events_of(registration.interest)); ready != 0) {
+  const Interest wanted = registration.interest;
+  const bool is_awaited = (ready & is_ended) != 0 ||
+                          ((ready & is_readable) != 0 && (wanted & read_interest) != 0) ||
+                          ((ready & is_writable) != 0 && (wanted & write_interest) != 0);
+  if (is_awaited) {
     events_.push_back({registration.token, ready});
   }
 }
 
-bool AfdPoller::has(Capability capability) noexcept {
+bool IocpPoller::has(Capability capability) noexcept {
   const auto opens = [](AddressFamily family) {
     const std::int64_t probe = WindowsSockets::open(family, SocketType::stream, 0);
     return probe >= 0 && WindowsSockets::close(static_cast<native_socket>(probe)) == 0;

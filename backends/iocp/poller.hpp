@@ -1,8 +1,10 @@
-// Sockets as a Poller on Windows: one AFD poll a socket, whose answers come out of a completion port, as the
-// wakes do. Knows no operation.
+// Sockets as a Poller on Windows. Of the loop's own the system gets whole operations, and where something is
+// to be received an empty one that probes for it; of all others one AFD poll each. The answers come out of a
+// completion port, as the wakes do.
 #pragma once
 
 #include "backends/iocp/afd.hpp"
+#include "backends/iocp/operations.hpp"
 #include "backends/iocp/port.hpp"
 #include "backends/readiness/poller.hpp"
 #include "backends/readiness/sleep_state.hpp"
@@ -15,7 +17,7 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-class AfdPoller {
+class IocpPoller {
  public:
   using Event = PollEvent;
   using Sockets = WindowsSockets;
@@ -23,11 +25,11 @@ class AfdPoller {
   static constexpr bool has_edge = false;
 
   // Throws std::system_error when the system refuses the port or the driver.
-  AfdPoller();
-  // Waits until the system has let go of every poll.
-  ~AfdPoller();
-  AfdPoller(const AfdPoller&) = delete;
-  AfdPoller& operator=(const AfdPoller&) = delete;
+  IocpPoller();
+  // Waits until the system has let go of everything.
+  ~IocpPoller();
+  IocpPoller(const IocpPoller&) = delete;
+  IocpPoller& operator=(const IocpPoller&) = delete;
 
   // -ENOTSUP for what is no socket.
   std::int64_t watch(native_socket native, std::uint64_t token, Interest interest) noexcept;
@@ -36,6 +38,13 @@ class AfdPoller {
   }
   void unwatch(native_socket native) noexcept;
   Polled<Event> poll(TimePoint deadline);
+
+  // False with WEIR_IOCP_AFD=1 in the environment, for tests: AFD polls for everything. Else when the socket
+  // belongs to another port already.
+  bool adopt(native_socket native) noexcept;
+  Submitted submit(Op& op) noexcept { return operations_.submit(op); }
+  void withdraw(Op& op) noexcept { operations_.withdraw(op); }
+  std::size_t pending_operations() const noexcept { return operations_.in_flight(); }
 
   bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
@@ -48,39 +57,62 @@ class AfdPoller {
   static bool has(Capability capability) noexcept;
 
  private:
-  // Of the poll that the system has: at most one a socket, because of two it wakes the wrong one.
+  // What the system has of one: at most one poll a socket, because of two it wakes the wrong one.
   enum class Asked : std::uint8_t { nothing, something, cancelled };
 
+  struct Registration;
+  // An empty receive: it takes nothing, and ends when there is something to take.
+  struct Probe : SystemRequest {
+    Probe() noexcept : SystemRequest(RequestKind::probe) {}
+    Registration* owner = nullptr;
+    Asked asked = Asked::nothing;
+  };
   struct Registration {
     AfdPoll poll;  // first: a packet points at it
+    AfdEvents polled_events = 0;
+    Asked polled = Asked::nothing;
+    Interest interest = no_interest;
+    bool is_changed = false;  // in changed_
+    bool is_over = false;     // unwatched, and back in free_ once the system has let go of it
+    bool is_datagram = false;
+    bool can_probe = false;
+    Probe probe;
     native_socket native = invalid_socket;
     HANDLE base = nullptr;
     std::uint64_t token = 0;
-    Interest interest = no_interest;
-    AfdEvents asked_events = 0;
-    Asked asked = Asked::nothing;
-    bool is_changed = false;  // in changed_
-    bool is_over = false;     // unwatched, and back in free_ once the system has let go of it
   };
 
   Registration& acquire(native_socket native);
   void release(Registration& registration) noexcept;
   void mark_changed(Registration& registration) noexcept;
+  void report(Registration& registration, Readiness ready) noexcept;
+  // Makes what is asked of the system what is wanted.
   void ask_again() noexcept;
   void ask(Registration& registration) noexcept;
+  void probe(Registration& registration) noexcept;
+  void poll_for(Registration& registration, AfdEvents events) noexcept;
   void end(Registration& registration) noexcept;
-  void take(Registration& registration, std::int32_t status) noexcept;
+  // What came out of the port.
   bool collect(TimePoint deadline);
+  void take(const OVERLAPPED_ENTRY& packet) noexcept;
+  void take_poll(Registration& registration, std::int32_t status) noexcept;
+  void take_probe(Probe& probe, std::int32_t status) noexcept;
+  bool is_over(Registration& registration) noexcept;
 
   CompletionPort port_;
   Afd afd_;
   SleepState sleep_;
   std::unordered_map<native_socket, Registration*> registered_;
   std::vector<std::unique_ptr<Registration>> all_;
-  std::vector<Registration*> free_;     // these three have room for all of all_
+  std::vector<Registration*> free_;     // these have room for all of all_
   std::vector<Registration*> changed_;  // what is asked is not, or may not be, what is wanted
+  std::vector<Registration*> asking_;
+  static constexpr std::size_t most_events = 3;  // of a registration in one look
   std::vector<Event> events_;
-  std::size_t in_flight_ = 0;  // polls that the system has
+  std::size_t in_flight_ = 0;  // polls and probes that the system has
+  OverlappedOperations operations_;
+  std::vector<Completed> completed_;
+  const bool afd_only_;
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

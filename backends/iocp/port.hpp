@@ -13,7 +13,7 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // What a packet is about.
-enum class PortKey : ULONG_PTR { wake, poll };
+enum class PortKey : ULONG_PTR { wake, poll, socket };
 
 // The operations of the system write their status where it is told when it has ended.
 inline std::int32_t status_of(const OVERLAPPED_ENTRY& packet) noexcept {
@@ -23,6 +23,9 @@ inline std::int32_t status_of(const OVERLAPPED_ENTRY& packet) noexcept {
 
 class CompletionPort {
  public:
+  // What comes at once.
+  static constexpr std::size_t most_packets = 64;
+
   // Throws std::system_error when the system refuses.
   CompletionPort();
   ~CompletionPort();
@@ -38,10 +41,8 @@ class CompletionPort {
   std::span<const OVERLAPPED_ENTRY> wait(DWORD milliseconds);
 
  private:
-  static constexpr std::size_t batch = 64;
-
   HANDLE port_;
-  std::array<OVERLAPPED_ENTRY, batch> packets_;
+  std::array<OVERLAPPED_ENTRY, most_packets> packets_;
 };
 
 // Rounded up, and at most a day.

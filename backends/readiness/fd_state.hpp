@@ -64,7 +64,7 @@ struct BackendHandle {
   Watch* write_watch = nullptr;
   native_socket native = invalid_socket;
   std::uint32_t generation = 0;
-  std::uint32_t slot : 25 = 0;
+  std::uint32_t slot : 22 = 0;
   // An end of a pipe, or used as one, needs other system calls than a socket of which nobody thinks so.
   std::uint32_t pipe : 1 = 0;
   std::uint32_t write_only : 1 = 0;
@@ -75,6 +75,10 @@ struct BackendHandle {
   // a message that carries descriptors.
   std::uint32_t drained_when_short : 1 = 0;
   std::uint32_t joined : 1 = 0;  // the system moves several of its datagrams as one
+  // Of a poller that takes operations: does it take those of this socket, and has it the writer now?
+  std::uint32_t adoption_known : 1 = 0;
+  std::uint32_t adopted : 1 = 0;
+  std::uint32_t writer_given : 1 = 0;
   // Answers of this handle in the ready queue. A closed socket keeps its number until there are none.
   std::uint16_t unanswered = 0;
   // Three small sets in one byte, so that an event is noted by one instruction.

@@ -16,12 +16,27 @@ struct PollEvent {
 inline std::uint64_t token_of(const PollEvent& event) noexcept { return event.token; }
 inline Readiness ready_of(const PollEvent& event) noexcept { return event.ready; }
 
+// An operation that the system has done by itself, and its result.
+struct Completed {
+  Op* op;
+  std::int64_t result;
+};
+
 // What one look at the system brought. `events` is the poller's memory, good until its next poll; tokens that
 // name no registration are passed over.
 template <class Event>
 struct Polled {
   std::span<const Event> events;
   bool woken = false;
+  std::span<const Completed> completed = {};  // of a poller that takes operations
+};
+
+// What a poller says to an operation that is offered to it.
+struct Submitted {
+  // declined: it has to wait until the socket is ready. pending: the system has it; it is among what a later
+  // poll() has completed, and its memory stays in place until then. done: it has ended, with this result.
+  enum class How : std::uint8_t { declined, pending, done } how;
+  std::int64_t result;
 };
 
 // The calls of the operations beside those of IsSocketApi; posix/sockets.hpp says what each means.
@@ -97,5 +112,19 @@ template <class P>
 concept HasDescriptor = CanSleepOutside<P> && requires(P& p) {
   { p.descriptor() } noexcept -> std::same_as<native_socket>;
 };
+
+// What a poller may have besides: a way to give whole operations to the system. Those are the writing ones,
+// and connecting; what is received is never given away, so that an idle connection holds no memory.
+template <class P>
+concept TakesOperations = requires(P& p, const P& cp, native_socket native, Op& op) {
+  // Once, before any other call for a socket of net/: does it take the operations of this one?
+  { p.adopt(native) } noexcept -> std::same_as<bool>;
+  { p.submit(op) } noexcept -> std::same_as<Submitted>;
+  // Asks the system to end one that is pending. It still completes, with what it did or -ECANCELED.
+  { p.withdraw(op) } noexcept -> std::same_as<void>;
+  { cp.pending_operations() } noexcept -> std::same_as<std::size_t>;
+};
+// Asked of such a poller's watch() beside the interest: the socket was adopted, and nobody else waits for it.
+inline constexpr Interest adopted_interest = 8;
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -85,7 +85,7 @@ class ReadinessBackend {
   void unwatch(Watch& watch) noexcept;
 
   void poll(TimePoint deadline);
-  bool is_idle() const noexcept { return registered_ == 0; }
+  bool is_idle() const noexcept { return registered_ == 0 && !has_given(); }
   void wake() noexcept { poller_.wake(); }
   TimePoint let_host_wait(TimePoint deadline) noexcept {
     host_waits_ = true;
@@ -138,6 +138,27 @@ class ReadinessBackend {
   }
   std::int64_t sync(BackendHandle& handle, bool always = false) noexcept;
   void deregister(BackendHandle& handle) noexcept;
+
+  // Operations that the poller has taken; none of most pollers.
+  bool has_given() const noexcept {
+    if constexpr (TakesOperations<Poller>) {
+      return poller_.pending_operations() != 0;
+    } else {
+      return false;
+    }
+  }
+  static bool writer_waits(const BackendHandle& handle) noexcept {
+    if constexpr (TakesOperations<Poller>) {
+      return handle.writer != nullptr && !handle.writer_given;
+    } else {
+      return handle.writer != nullptr;
+    }
+  }
+  bool is_adopted(BackendHandle& handle) noexcept;
+  std::optional<Started> give(Op& op) noexcept;
+  bool take_back(BackendHandle& handle, Op& op) noexcept;
+  void complete(Op& op, std::int64_t result) noexcept;
+  void wait_for_given() noexcept;
 
   // Ends of handles.
   void end_handle(BackendHandle& handle) noexcept;
@@ -240,7 +261,7 @@ class ReadinessBackend {
   static std::int64_t send_to(BackendHandle& handle, std::span<const Datagram> datagrams) noexcept;
 
   // The turn.
-  void collect(std::span<const typename Poller::Event> events);
+  void collect(const Polled<typename Poller::Event>& polled);
   [[gnu::cold]] void collect_special(BackendHandle& handle, Readiness ready);
   void queue_item(BackendHandle& handle) {
     if (!handle.queued) {

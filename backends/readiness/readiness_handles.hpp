@@ -59,6 +59,11 @@ void ReadinessBackend<Poller>::end_handle(BackendHandle& handle) noexcept {
   assert(!handle.closing);
   for (const Direction direction : {Direction::read, Direction::write}) {
     if (Op*& slot = handle.op(direction); slot != nullptr) {
+      if (take_back(handle, *slot)) {
+        slot = nullptr;
+        ++handle.unanswered;
+        continue;
+      }
       answer_later(handle, *std::exchange(slot, nullptr), -EBADF);
     }
     if (Watch*& slot = handle.watch(direction); slot != nullptr) {
@@ -104,7 +109,7 @@ Interest ReadinessBackend<Poller>::wanted(const BackendHandle& handle) noexcept 
   } else if (handle.reader != nullptr && !Poller::has_edge) {
     interest |= end_interest;
   }
-  if (handle.writer != nullptr || handle.write_watch != nullptr) {
+  if (writer_waits(handle) || handle.write_watch != nullptr) {
     interest |= write_interest;
   }
   // Who reads a writing end waits for its hang-up, and not for what lies there unread.
@@ -122,8 +127,9 @@ std::int64_t ReadinessBackend<Poller>::sync(BackendHandle& handle, bool always) 
     return 0;
   }
   const bool is_first = handle.registered() == no_interest;
-  const std::int64_t error = is_first ? poller_.watch(handle.native, handle.token(), interest)
-                                      : poller_.rewatch(handle.native, handle.token(), interest);
+  const Interest adopted = is_adopted(handle) && !handle.is_watched() ? adopted_interest : no_interest;
+  const std::int64_t error = is_first ? poller_.watch(handle.native, handle.token(), interest | adopted)
+                                      : poller_.rewatch(handle.native, handle.token(), interest | adopted);
   if (error < 0) {
     deregister(handle);  // should the system know it still
     return error;

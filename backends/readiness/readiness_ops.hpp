@@ -14,6 +14,11 @@ namespace weir::inline WEIR_ABI::detail {
 template <class Poller>
 Started ReadinessBackend<Poller>::park_unsettled(Op& op, Direction direction) noexcept {
   BackendHandle& handle = *op.handle;
+  if (direction == Direction::write) {
+    if (const auto given = give(op)) {
+      return *given;
+    }
+  }
   handle.op(direction) = &op;
   op.state = OpState::pending;
   const std::int64_t error = handle.unpollable ? -EPERM : sync(handle);
@@ -53,6 +58,9 @@ template <class Poller>
 Started ReadinessBackend<Poller>::start(ConnectOp& op) noexcept {
   BackendHandle& handle = *op.handle;
   assert(op.state == OpState::idle && handle.writer == nullptr);
+  if (const auto given = give(op)) {
+    return *given;
+  }
   const std::int64_t result = Sockets::connect(handle.native, op.address);
   if (result != -EINPROGRESS) {
     return done(op, result);
@@ -108,6 +116,9 @@ template <class Poller>
 Started ReadinessBackend<Poller>::start(SendFileOp& op) noexcept {
   BackendHandle& handle = *op.handle;
   assert(op.state == OpState::idle && handle.writer == nullptr);
+  if (const auto given = give(op)) {
+    return *given;
+  }
   if (handle.knows(is_writable)) {
     if (const std::int64_t result = send_file(handle, op); result != -EAGAIN) {
       return done(op, result);
@@ -140,6 +151,9 @@ void ReadinessBackend<Poller>::cancel(Op& op) noexcept {
   }
   BackendHandle& handle = *op.handle;
   assert(handle.reader == &op || handle.writer == &op);
+  if (take_back(handle, op)) {
+    return;
+  }
   (handle.reader == &op ? handle.reader : handle.writer) = nullptr;
   answer_later(handle, op, -ECANCELED);
 }
@@ -162,6 +176,7 @@ void ReadinessBackend<Poller>::stop_stream(Op& op) noexcept {
 
 template <class Poller>
 void ReadinessBackend<Poller>::close_all() noexcept {
+  wait_for_given();
   // Items outlive the handles, and operations may be gone before the queue is emptied.
   const std::uint64_t end = queue_.next_sequence();
   for (std::uint64_t sequence = end - queue_.size(); sequence != end; ++sequence) {
@@ -187,6 +202,87 @@ void ReadinessBackend<Poller>::close_all() noexcept {
     }
     settle(handle);
   });
+}
+
+// --- Giving operations to the poller
+
+template <class Poller>
+bool ReadinessBackend<Poller>::is_adopted(BackendHandle& handle) noexcept {
+  if constexpr (TakesOperations<Poller>) {
+    const bool may_be = handle.attached && (!handle.pipe || handle.is_socket);
+    if (may_be && !handle.adoption_known) {
+      handle.adoption_known = 1;
+      handle.adopted = poller_.adopt(handle.native) ? 1 : 0;
+    }
+    return may_be && handle.adopted;
+  } else {
+    return false;
+  }
+}
+
+// Nothing: the poller does not take it.
+template <class Poller>
+std::optional<Started> ReadinessBackend<Poller>::give(Op& op) noexcept {
+  if constexpr (TakesOperations<Poller>) {
+    BackendHandle& handle = *op.handle;
+    if (!is_adopted(handle)) {
+      return std::nullopt;
+    }
+    const Submitted submitted = poller_.submit(op);
+    if (submitted.how == Submitted::How::pending) {
+      handle.writer = &op;
+      handle.writer_given = 1;
+      op.state = OpState::pending;
+      return Started::pending;
+    }
+    if (submitted.how == Submitted::How::done) {
+      return done(op, submitted.result);
+    }
+  }
+  return std::nullopt;
+}
+
+// False: the poller does not have it. True: its answer is on the way, and until then its memory is the
+// system's.
+template <class Poller>
+bool ReadinessBackend<Poller>::take_back(BackendHandle& handle, Op& op) noexcept {
+  if constexpr (TakesOperations<Poller>) {
+    if (handle.writer == &op && handle.writer_given) {
+      poller_.withdraw(op);
+      return true;
+    }
+  }
+  return false;
+}
+
+template <class Poller>
+void ReadinessBackend<Poller>::complete(Op& op, std::int64_t result) noexcept {
+  BackendHandle& handle = *op.handle;
+  handle.writer_given = 0;
+  if (handle.closing) {
+    --handle.unanswered;
+    answer_later(handle, op, -EBADF);
+  } else {
+    handle.writer = nullptr;
+    answer_later(handle, op, result);
+  }
+}
+
+// Takes all of them back; nobody is called.
+template <class Poller>
+void ReadinessBackend<Poller>::wait_for_given() noexcept {
+  if constexpr (TakesOperations<Poller>) {
+    table_.for_each([this](BackendHandle& handle) {
+      if (handle.writer != nullptr) {
+        take_back(handle, *handle.writer);
+      }
+    });
+    while (has_given()) {
+      for (const auto& [op, result] : poller_.poll(TimePoint::max()).completed) {
+        complete(*op, -ECANCELED);
+      }
+    }
+  }
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -17,27 +17,27 @@ namespace weir::inline WEIR_ABI::detail {
 template <class Poller>
 void ReadinessBackend<Poller>::poll(TimePoint deadline) {
   // Where a host has waited, the wake itself has to be collected.
-  if (deadline == TimePoint::min() && registered_ == 0 && !std::exchange(host_waits_, false)) {
+  if (deadline == TimePoint::min() && is_idle() && !std::exchange(host_waits_, false)) {
     poller_.take_wake();
     return;
   }
   if (busy_poll_.count() > 0 && deadline != TimePoint::min()) {
     const TimePoint until = std::min(deadline, poller_.now() + busy_poll_);
     do {
-      const auto polled = registered_ != 0 ? poller_.poll(TimePoint::min())
-                                           : Polled<typename Poller::Event>{{}, poller_.take_wake()};
-      collect(polled.events);
-      if (!polled.events.empty() || polled.woken) {
+      const auto polled = !is_idle() ? poller_.poll(TimePoint::min())
+                                     : Polled<typename Poller::Event>{{}, poller_.take_wake()};
+      collect(polled);
+      if (!polled.events.empty() || !polled.completed.empty() || polled.woken) {
         return;
       }
     } while (poller_.now() < until);
   }
-  collect(poller_.poll(deadline).events);
+  collect(poller_.poll(deadline));
 }
 
 template <class Poller>
-void ReadinessBackend<Poller>::collect(std::span<const typename Poller::Event> events) {
-  for (const auto& event : events) {
+void ReadinessBackend<Poller>::collect(const Polled<typename Poller::Event>& polled) {
+  for (const auto& event : polled.events) {
     BackendHandle* const handle = table_.find_token(token_of(event));
     if (handle == nullptr) {
       continue;  // of a registration that is over
@@ -49,6 +49,11 @@ void ReadinessBackend<Poller>::collect(std::span<const typename Poller::Event> e
     } else if (((ready & is_readable) != 0 && handle->reader != nullptr) ||
                ((ready & is_writable) != 0 && handle->writer != nullptr)) {
       queue_item(*handle);
+    }
+  }
+  if constexpr (TakesOperations<Poller>) {
+    for (const auto& [op, result] : polled.completed) {
+      complete(*op, result);
     }
   }
 }
@@ -114,7 +119,7 @@ void ReadinessBackend<Poller>::run_watches_and_writer(BackendHandle& handle, std
   if ((handle.fired() & is_readable) != 0) {
     run_watch(handle, Direction::read);
   }
-  if (handle.generation == generation && handle.writer != nullptr && handle.knows(is_writable)) {
+  if (handle.generation == generation && writer_waits(handle) && handle.knows(is_writable)) {
     run_writer(handle);
   }
   if (handle.generation == generation && (handle.fired() & is_writable) != 0) {

@@ -1,0 +1,192 @@
+// Overlapped operations. Facts that shape this file:
+// - A call that succeeds at once has a packet as well as one that does not.
+// - ConnectEx wants a socket that is bound, and leaves one that does not know that it is connected.
+// - TransmitFile may move the file's position, which is not ours to move.
+#include "backends/iocp/operations.hpp"
+
+#include "backends/windows/errors.hpp"
+#include "backends/windows/files.hpp"
+#include "backends/windows/socket_address.hpp"
+#include "backends/windows/sockets.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <new>
+
+namespace weir::inline WEIR_ABI::detail {
+
+namespace {
+
+constexpr Submitted declined{Submitted::How::declined, 0};
+
+Submitted answered(std::int64_t result) noexcept { return {Submitted::How::done, result}; }
+
+// A function that Winsock hands out for a socket; null when it has none.
+template <class Function>
+Function extension(native_socket native, GUID id) noexcept {
+  Function found = nullptr;
+  DWORD size = 0;
+  const int error = ::WSAIoctl(native, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof id, &found,
+                               sizeof found, &size, nullptr, nullptr);
+  return error == 0 ? found : nullptr;
+}
+
+WSABUF piece_of(ConstBuffer buffer) noexcept {
+  const auto size = static_cast<ULONG>(std::min<std::size_t>(buffer.size(), INT_MAX));
+  return {size, const_cast<char*>(reinterpret_cast<const char*>(buffer.data()))};
+}
+
+}  // namespace
+
+Submitted OverlappedOperations::submit(Op& op) noexcept {
+  switch (op.kind) {
+    case OpKind::connect:
+      return submit_connect(static_cast<ConnectOp&>(op));
+    case OpKind::send:
+      return submit_send(static_cast<SendOp&>(op));
+    case OpKind::send_to:
+      return submit_send_to(static_cast<SendToOp&>(op));
+    case OpKind::send_file:
+      return submit_send_file(static_cast<SendFileOp&>(op));
+    default:
+      return declined;
+  }
+}
+
+OverlappedOperations::Pending* OverlappedOperations::acquire(Op& op) noexcept {
+  try {
+    if (free_.empty()) {
+      free_.reserve(all_.size() + 1);
+      all_.push_back(std::make_unique<Pending>());
+      free_.push_back(all_.back().get());
+    }
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  Pending* const pending = free_.back();
+  free_.pop_back();
+  pending->system = {};
+  pending->op = &op;
+  pending->native = op.handle->native;
+  return pending;
+}
+
+Submitted OverlappedOperations::submitted(Pending& pending, bool failed) noexcept {
+  const std::int64_t error = failed ? last_socket_error() : 0;
+  if (failed && ::WSAGetLastError() != WSA_IO_PENDING) {
+    free_.push_back(&pending);
+    return answered(error);
+  }
+  ++in_flight_;
+  pending.op->result = reinterpret_cast<std::intptr_t>(&pending);
+  return {Submitted::How::pending, 0};
+}
+
+Submitted OverlappedOperations::submit_connect(ConnectOp& op) noexcept {
+  const native_socket native = op.handle->native;
+  const bool is_inet = op.address.family == AddressFamily::inet || op.address.family == AddressFamily::inet6;
+  if (!is_inet || WindowsSockets::type(native) != static_cast<std::int64_t>(SocketType::stream)) {
+    return declined;
+  }
+  static const auto connect_ex = extension<LPFN_CONNECTEX>(native, WSAID_CONNECTEX);
+  Pending* const pending = connect_ex != nullptr ? acquire(op) : nullptr;
+  if (pending == nullptr) {
+    return declined;
+  }
+  RawAddress any;
+  any.family = op.address.family;
+  const SystemAddress from = to_system(any);
+  ::bind(native, from.get(), from.length);  // refused when it is bound already
+  const SystemAddress to = to_system(op.address);
+  return submitted(*pending,
+                   connect_ex(native, to.get(), to.length, nullptr, 0, nullptr, &pending->system) == FALSE);
+}
+
+Submitted OverlappedOperations::submit_send(SendOp& op) noexcept {
+  Pending* const pending = acquire(op);
+  if (pending == nullptr) {
+    return declined;
+  }
+  constexpr std::size_t most = 64;
+  std::array<WSABUF, most> pieces;
+  const std::size_t count = std::min(op.buffers.size(), most);
+  std::transform(op.buffers.begin(), op.buffers.begin() + static_cast<std::ptrdiff_t>(count), pieces.begin(),
+                 piece_of);
+  return submitted(*pending, ::WSASend(pending->native, pieces.data(), static_cast<DWORD>(count), nullptr, 0,
+                                       &pending->system, nullptr) != 0);
+}
+
+Submitted OverlappedOperations::submit_send_to(SendToOp& op) noexcept {
+  const Datagram& first = op.datagrams.front();
+  SystemAddress to;
+  if (first.to != nullptr) {
+    to = to_system(*first.to);
+    if (to.length == 0) {
+      return declined;
+    }
+  }
+  Pending* const pending = acquire(op);
+  if (pending == nullptr) {
+    return declined;
+  }
+  WSABUF piece = piece_of(first.data);
+  return submitted(
+      *pending, ::WSASendTo(pending->native, &piece, 1, nullptr, 0, first.to != nullptr ? to.get() : nullptr,
+                            first.to != nullptr ? to.length : 0, &pending->system, nullptr) != 0);
+}
+
+Submitted OverlappedOperations::submit_send_file(SendFileOp& op) noexcept {
+  if (WindowsFiles::kind(op.file) != static_cast<std::int64_t>(FileKind::regular)) {
+    return declined;
+  }
+  const std::int64_t size = WindowsFiles::size(op.file);
+  const std::int64_t position = WindowsFiles::position(op.file);
+  if (size < 0 || position < 0) {
+    return declined;
+  }
+  if (op.offset >= static_cast<std::uint64_t>(size)) {
+    return answered(0);
+  }
+  static const auto transmit_file = extension<LPFN_TRANSMITFILE>(op.handle->native, WSAID_TRANSMITFILE);
+  Pending* const pending = transmit_file != nullptr ? acquire(op) : nullptr;
+  if (pending == nullptr) {
+    return declined;
+  }
+  pending->position = static_cast<std::uint64_t>(position);
+  pending->system.Offset = static_cast<DWORD>(op.offset);
+  pending->system.OffsetHigh = static_cast<DWORD>(op.offset >> 32);
+  constexpr std::uint64_t most = INT_MAX - 1;
+  const auto count =
+      std::min({static_cast<std::uint64_t>(op.count), most, static_cast<std::uint64_t>(size) - op.offset});
+  return submitted(
+      *pending, transmit_file(pending->native, reinterpret_cast<HANDLE>(op.file), static_cast<DWORD>(count),
+                              0, &pending->system, nullptr, 0) == FALSE);
+}
+
+void OverlappedOperations::withdraw(Op& op) noexcept {
+  auto& pending = *reinterpret_cast<Pending*>(static_cast<std::intptr_t>(op.result));
+  ::CancelIoEx(reinterpret_cast<HANDLE>(pending.native), &pending.system);
+}
+
+Completed OverlappedOperations::take(SystemRequest& request, std::int32_t status,
+                                     std::uint32_t bytes) noexcept {
+  auto& pending = static_cast<Pending&>(request);
+  Op& op = *pending.op;
+  std::int64_t result = status < 0 ? negated_status(status) : std::int64_t{bytes};
+  if (op.kind == OpKind::connect && status >= 0) {
+    ::setsockopt(pending.native, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, nullptr, 0);
+    result = 0;
+  } else if (op.kind == OpKind::send_to && status >= 0) {
+    result = 1;
+  } else if (op.kind == OpKind::send_file) {
+    WindowsFiles::set_position(static_cast<SendFileOp&>(op).file, pending.position);
+  }
+  --in_flight_;
+  pending.op = nullptr;
+  free_.push_back(&pending);  // it has had room since it was taken out
+  return {&op, bytes != 0 && status < 0 && op.kind == OpKind::send ? std::int64_t{bytes} : result};
+}
+
+}  // namespace weir::inline WEIR_ABI::detail
