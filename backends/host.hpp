@@ -27,6 +27,9 @@ std::string read_whole_file(const std::string& path);
 // The path of one of the system's tables of names: "hosts", "services".
 std::string system_table(const char* name);
 
+// An IPv4 or IPv6 address written as numbers, without a scope; nothing for any other text.
+std::optional<RawAddress> address_from_text(const std::string& text) noexcept;
+
 // The number of an interface, and the other way round; nothing when there is none.
 std::optional<std::uint32_t> interface_number(const std::string& name) noexcept;
 std::string interface_name(std::uint32_t number);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 
@@ -38,6 +39,19 @@ std::string read_whole_file(const std::string& path) {
 }
 
 std::string system_table(const char* name) { return std::string("/etc/") + name; }
+
+std::optional<RawAddress> address_from_text(const std::string& text) noexcept {
+  RawAddress address;
+  if (::inet_pton(AF_INET, text.c_str(), address.ip.data()) == 1) {
+    address.family = AddressFamily::inet;
+    return address;
+  }
+  if (::inet_pton(AF_INET6, text.c_str(), address.ip.data()) == 1) {
+    address.family = AddressFamily::inet6;
+    return address;
+  }
+  return std::nullopt;
+}
 
 std::optional<std::uint32_t> interface_number(const std::string& name) noexcept {
   const unsigned number = ::if_nametoindex(name.c_str());

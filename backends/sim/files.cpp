@@ -1,8 +1,8 @@
 // Files and pipes under the simulator: files are the machine's own, because reading one is no chance; pipes
 // are the world's, and their numbers are those of its network.
-#include "backends/posix/files.hpp"
 #include "backends/sim/backend.hpp"
 #include "backends/sim/world.hpp"
+#include "backends/system_files.hpp"
 
 #include <cerrno>
 #include <new>
@@ -28,7 +28,7 @@ std::int64_t refuse_seeking(native_file native) noexcept {
 }  // namespace
 
 std::int64_t SimBackend::Files::open(const char* path, FileMode mode) noexcept {
-  return PosixFiles::open(path, mode);
+  return SystemFiles::open(path, mode);
 }
 
 std::int64_t SimBackend::Files::open_pipe(native_file (&ends)[2]) noexcept {
@@ -41,7 +41,7 @@ std::int64_t SimBackend::Files::open_pipe(native_file (&ends)[2]) noexcept {
 }
 
 std::int64_t SimBackend::Files::close(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::close(native)
+  return !is_simulated(native) ? SystemFiles::close(native)
                                : with_socket(native, [native](Network& network, Socket&) {
                                    network.close(native, false);
                                    return 0;
@@ -49,62 +49,64 @@ std::int64_t SimBackend::Files::close(native_file native) noexcept {
 }
 
 std::int64_t SimBackend::Files::adopt(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::adopt(native)
+  return !is_simulated(native) ? SystemFiles::adopt(native)
                                : with_socket(native, [](Network&, Socket&) { return 0; });
 }
 
 // An end of this network has one number only.
 std::int64_t SimBackend::Files::duplicate(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::duplicate(native)
+  return !is_simulated(native) ? SystemFiles::duplicate(native)
                                : with_socket(native, [](Network&, Socket&) { return -ENOTSUP; });
 }
 
 std::int64_t SimBackend::Files::kind(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::kind(native) : with_socket(native, [](Network&, Socket& socket) {
-    return static_cast<int>(socket.is_pipe() ? FileKind::pipe : FileKind::socket);
-  });
+  return !is_simulated(native)
+             ? SystemFiles::kind(native)
+             : with_socket(native, [](Network&, Socket& socket) {
+                 return static_cast<int>(socket.is_pipe() ? FileKind::pipe : FileKind::socket);
+               });
 }
 
 std::int64_t SimBackend::Files::size(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::size(native)
+  return !is_simulated(native) ? SystemFiles::size(native)
                                : with_socket(native, [](Network&, Socket&) { return 0; });
 }
 
 std::int64_t SimBackend::Files::position(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::position(native) : refuse_seeking(native);
+  return !is_simulated(native) ? SystemFiles::position(native) : refuse_seeking(native);
 }
 
 std::int64_t SimBackend::Files::set_position(native_file native, std::uint64_t offset) noexcept {
-  return !is_simulated(native) ? PosixFiles::set_position(native, offset) : refuse_seeking(native);
+  return !is_simulated(native) ? SystemFiles::set_position(native, offset) : refuse_seeking(native);
 }
 
 std::int64_t SimBackend::Files::read_at(native_file native, std::uint64_t offset,
                                         std::span<std::byte> into) noexcept {
-  return !is_simulated(native) ? PosixFiles::read_at(native, offset, into) : refuse_seeking(native);
+  return !is_simulated(native) ? SystemFiles::read_at(native, offset, into) : refuse_seeking(native);
 }
 
 std::int64_t SimBackend::Files::read(native_file native, std::span<std::byte> into) noexcept {
-  return !is_simulated(native) ? PosixFiles::read(native, into)
+  return !is_simulated(native) ? SystemFiles::read(native, into)
                                : with_socket(native, [&](Network& network, Socket& socket) {
                                    return network.receive(socket, into);
                                  });
 }
 
 std::int64_t SimBackend::Files::write(native_file native, ConstBuffer from) noexcept {
-  return !is_simulated(native) ? PosixFiles::write(native, from)
+  return !is_simulated(native) ? SystemFiles::write(native, from)
                                : with_socket(native, [&](Network& network, Socket& socket) {
                                    return network.send(socket, {&from, 1});
                                  });
 }
 
 std::int64_t SimBackend::Files::is_blocking(native_file native) noexcept {
-  return !is_simulated(native) ? PosixFiles::is_blocking(native)
+  return !is_simulated(native) ? SystemFiles::is_blocking(native)
                                : with_socket(native, [](Network&, Socket&) { return 0; });
 }
 
 std::int64_t SimBackend::Files::set_non_blocking(native_file native, bool non_blocking) noexcept {
   return !is_simulated(native)
-             ? PosixFiles::set_non_blocking(native, non_blocking)
+             ? SystemFiles::set_non_blocking(native, non_blocking)
              : with_socket(native, [non_blocking](Network&, Socket&) { return non_blocking ? 0 : -ENOTSUP; });
 }
 

@@ -1,12 +1,12 @@
 // The public functions of <weir/sim.hpp>.
 #include <weir/sim.hpp>
 
+#include "backends/host.hpp"
 #include "backends/sim/world.hpp"
-
-#include <arpa/inet.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -21,20 +21,13 @@ using detail::World;
 namespace {
 
 detail::RawAddress pattern_of(const Endpoint& endpoint, const char* call) {
-  detail::RawAddress address;
-  address.port = endpoint.port;
-  if (endpoint.host.empty()) {
-    return address;
-  }
   const std::string host(endpoint.host);
-  if (inet_pton(AF_INET, host.c_str(), address.ip.data()) == 1) {
-    address.family = AddressFamily::inet;
-  } else if (inet_pton(AF_INET6, host.c_str(), address.ip.data()) == 1) {
-    address.family = AddressFamily::inet6;
-  } else {
+  std::optional<detail::RawAddress> address = detail::RawAddress();
+  if (!host.empty() && !(address = detail::address_from_text(host))) {
     throw std::invalid_argument(std::string(call) + ": '" + host + "' is no numeric address");
   }
-  return address;
+  address->port = endpoint.port;
+  return *address;
 }
 
 // Calls `fault` with the network and the socket of this number, which it must befall.

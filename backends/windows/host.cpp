@@ -99,6 +99,19 @@ std::string system_table(const char* name) {
   return from_wide({folder, size < MAX_PATH ? size : 0}) + "\\drivers\\etc\\" + name;
 }
 
+std::optional<RawAddress> address_from_text(const std::string& text) noexcept {
+  RawAddress address;
+  if (::inet_pton(AF_INET, text.c_str(), address.ip.data()) == 1) {
+    address.family = AddressFamily::inet;
+    return address;
+  }
+  if (::inet_pton(AF_INET6, text.c_str(), address.ip.data()) == 1) {
+    address.family = AddressFamily::inet6;
+    return address;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::uint32_t> interface_number(const std::string& name) noexcept {
   const unsigned number = ::if_nametoindex(name.c_str());
   return number != 0 ? std::optional<std::uint32_t>(number) : std::nullopt;
