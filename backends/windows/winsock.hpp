@@ -14,3 +14,11 @@
 #include <mswsock.h>
 #include <windows.h>
 // clang-format on
+
+// Words of 16-bit compilers, which are names here. Headers of the system use the second two for them.
+#undef near
+#undef far
+#undef NEAR
+#undef FAR
+#define NEAR
+#define FAR

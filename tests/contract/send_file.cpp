@@ -1,8 +1,7 @@
 // The clauses for sending files: SendFileOp answers once, says what was sent, and leaves the file as it is.
 #include "tests/contract/connected.hpp"
+#include "tests/support/system.hpp"
 
-#include <unistd.h>
-#include <cstdlib>
 #include <filesystem>
 
 using namespace contract;
@@ -17,9 +16,8 @@ using weir::native_file;
 class DiskFile {
  public:
   explicit DiskFile(std::string_view content)
-      : path_((std::filesystem::temp_directory_path() / "weir-clause-XXXXXX").string()) {
-    const int made = ::mkstemp(path_.data());
-    REQUIRE(made >= 0);
+      : folder_(weir::testing::make_scratch_folder("weir-clause-")), path_((folder_ / "file").string()) {
+    const native_file made = opened(FileMode::write);
     while (!content.empty()) {
       const std::int64_t written = Files::write(made, std::as_bytes(std::span(content)));
       REQUIRE(written > 0);
@@ -32,7 +30,7 @@ class DiskFile {
   DiskFile& operator=(const DiskFile&) = delete;
   ~DiskFile() {
     CHECK(Files::close(native) == 0);  // no operation has closed it
-    std::filesystem::remove(path_);
+    std::filesystem::remove_all(folder_);
   }
   native_file opened(FileMode mode) const {
     const std::int64_t result = Files::open(path_.c_str(), mode);
@@ -44,6 +42,7 @@ class DiskFile {
   native_file native;
 
  private:
+  std::filesystem::path folder_;
   std::string path_;
 };
 

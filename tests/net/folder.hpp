@@ -1,14 +1,10 @@
 // Folder: where a test puts the files of its Unix sockets.
 #pragma once
 
-#include <doctest/doctest.h>
+#include "tests/support/system.hpp"
 
 #include <filesystem>
 #include <string>
-
-#if !defined(WEIR_BACKEND_SIM)
-#include <cstdlib>
-#endif
 
 namespace weir::testing {
 
@@ -18,9 +14,7 @@ class Folder {
 #if defined(WEIR_BACKEND_SIM)
   std::string file(const std::string& name) const { return "/run/" + name; }
 #else
-  Folder() : path_((std::filesystem::temp_directory_path() / "weir-unix-XXXXXX").string()) {
-    REQUIRE(::mkdtemp(path_.data()) != nullptr);
-  }
+  Folder() : path_(make_scratch_folder("weir-unix-").string()) {}
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
   ~Folder() { std::filesystem::remove_all(path_); }

@@ -1,14 +1,14 @@
 // RUN-007 and RUN-008: SIGINT and the runner. The signals are real, and the tests run on the main thread.
+#include "tests/support/system.hpp"
 #include "tests/support/weir_test.hpp"
 
+#include <csignal>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <pthread.h>
-#include <signal.h>
 
 using namespace weir;
 using namespace weir::testing;
@@ -17,27 +17,16 @@ using namespace std::chrono_literals;
 namespace {
 
 using Lines = std::vector<std::string>;
-using Handler = void (*)(int);
-
-Handler installed_handler() {
-  struct sigaction current{};
-  REQUIRE(::sigaction(SIGINT, nullptr, &current) == 0);
-  return current.sa_handler;
-}
-
 // SIGINT is handled like this while it exists; doctest has a handler of its own.
 class Disposition {
  public:
-  explicit Disposition(Handler handler) {
-    struct sigaction wanted{};
-    wanted.sa_handler = handler;
-    REQUIRE(::sigaction(SIGINT, &wanted, &before_) == 0);
-  }
+  explicit Disposition(SignalHandler handler) : restore_(set_interrupt_handler(handler)) {}
   Disposition(const Disposition&) = delete;
-  ~Disposition() { ::sigaction(SIGINT, &before_, nullptr); }
+  Disposition& operator=(const Disposition&) = delete;
+  ~Disposition() { restore_(); }
 
  private:
-  struct sigaction before_{};
+  std::function<void()> restore_;
 };
 
 struct Interruptible {
@@ -45,8 +34,11 @@ struct Interruptible {
   Disposition standard{SIG_DFL};
 };
 
-volatile sig_atomic_t own_handler_calls = 0;
-void own_handler(int) { own_handler_calls = own_handler_calls + 1; }
+volatile std::sig_atomic_t own_handler_calls = 0;
+void own_handler(int) {
+  stay_interrupt_handler(&own_handler);
+  own_handler_calls = own_handler_calls + 1;
+}
 
 Coro<void> for_ever(Lines& lines) {
   try {
@@ -59,7 +51,7 @@ Coro<void> for_ever(Lines& lines) {
 }
 
 Coro<void> interrupt_self(Lines& lines) {
-  ::raise(SIGINT);
+  std::raise(SIGINT);
   co_await for_ever(lines);
 }
 
@@ -69,18 +61,18 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 SIGINT cancels main, and run fails wit
   Lines lines;
   CHECK_THROWS_AS(run(interrupt_self(lines)), KeyboardInterrupt);
   CHECK(lines == Lines{"cancelled"});
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK((interrupt_handler() == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 it wakes a loop that sleeps") {
   Lines lines;
-  const pthread_t main_thread = ::pthread_self();
+  const Interrupter terminal;
   std::thread interrupter;
-  CHECK_THROWS_AS(run([](Lines& to, std::thread& thread, pthread_t target) -> Coro<void> {
+  CHECK_THROWS_AS(run([](Lines& to, std::thread& thread, const Interrupter& source) -> Coro<void> {
                     // It may come before the loop sleeps or afterwards; both must end it.
-                    thread = std::thread([target] { ::pthread_kill(target, SIGINT); });
+                    thread = std::thread([&source] { source.interrupt(); });
                     co_await for_ever(to);
-                  }(lines, interrupter, main_thread)),
+                  }(lines, interrupter, terminal)),
                   KeyboardInterrupt);
   interrupter.join();
   CHECK(lines == Lines{"cancelled"});
@@ -90,7 +82,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 also when another thread takes the sig
   Lines lines;
   std::thread interrupter;
   CHECK_THROWS_AS(run([](Lines& to, std::thread& thread) -> Coro<void> {
-                    thread = std::thread([] { ::raise(SIGINT); });
+                    thread = std::thread([] { std::raise(SIGINT); });
                     co_await for_ever(to);
                   }(lines, interrupter)),
                   KeyboardInterrupt);
@@ -103,7 +95,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 main may clean up, and other tasks too
   CHECK_THROWS_AS(run([](Lines& to) -> Coro<void> {
                     create_task(for_ever(to));
                     co_await sleep(0s);
-                    ::raise(SIGINT);
+                    std::raise(SIGINT);
                     bool cancelled = false;
                     try {
                       co_await sleep(1h);
@@ -143,16 +135,16 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 a main that does not end by the cancel
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 one that comes when main has ended is not lost") {
   // In main's own step, and in the last batch of the loop.
   CHECK_THROWS_AS(run([]() -> Coro<int> {
-                    ::raise(SIGINT);
+                    std::raise(SIGINT);
                     co_return 1;
                   }()),
                   KeyboardInterrupt);
   CHECK_THROWS_AS(run([]() -> Coro<int> {
-                    get_running_loop().call_soon([] { ::raise(SIGINT); });
+                    get_running_loop().call_soon([] { std::raise(SIGINT); });
                     co_return 1;
                   }()),
                   KeyboardInterrupt);
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK((interrupt_handler() == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 a second one ends the run at once") {
@@ -170,7 +162,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 a second one ends the run at once") {
                   }(lines)),
                   KeyboardInterrupt);
   CHECK(lines == Lines{"cancelled", "cancelled"});  // the second by close()
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK((interrupt_handler() == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 a runner can be used after an interrupt, and interrupted again") {
@@ -198,26 +190,26 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 it reaches the loop that runs, not the
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 the handler is there during run and gone afterwards") {
-  CHECK(run([]() -> Coro<bool> { co_return installed_handler() != SIG_DFL; }()));
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK(run([]() -> Coro<bool> { co_return interrupt_handler() != SIG_DFL; }()));
+  CHECK((interrupt_handler() == SIG_DFL));
   CHECK_THROWS_AS(run([]() -> Coro<void> {
                     throw std::runtime_error("main failed");
                     co_return;
                   }()),
                   std::runtime_error);
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK((interrupt_handler() == SIG_DFL));
   // A loop that is run by itself does not touch it, nor does a runner that is not running.
   EventLoop loop;
-  CHECK(loop.run_until_complete([]() -> Coro<bool> { co_return installed_handler() == SIG_DFL; }()));
+  CHECK(loop.run_until_complete([]() -> Coro<bool> { co_return interrupt_handler() == SIG_DFL; }()));
   Runner runner;
   runner.get_loop();
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK((interrupt_handler() == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 it is not touched off the main thread") {
   bool untouched = false;
   std::thread([&] {
-    untouched = run([]() -> Coro<bool> { co_return installed_handler() == SIG_DFL; }());
+    untouched = run([]() -> Coro<bool> { co_return interrupt_handler() == SIG_DFL; }());
   }).join();
   CHECK(untouched);
 }
@@ -227,38 +219,36 @@ TEST_CASE("RUN-008 a handler that is installed already stays and gets the signal
   const Disposition own(&own_handler);
   own_handler_calls = 0;
   const int value = run([]() -> Coro<int> {
-    ::raise(SIGINT);
+    std::raise(SIGINT);
     co_await sleep(1ms);
-    CHECK((installed_handler() == &own_handler));
+    CHECK((interrupt_handler() == &own_handler));
     co_return 3;
   }());
   CHECK(value == 3);
   CHECK(own_handler_calls == 1);
-  CHECK((installed_handler() == &own_handler));
+  CHECK((interrupt_handler() == &own_handler));
 }
 
 TEST_CASE("RUN-008 an ignored SIGINT stays ignored") {
   Env env;
   const Disposition ignored(SIG_IGN);
   CHECK(run([]() -> Coro<int> {
-          ::raise(SIGINT);
+          std::raise(SIGINT);
           co_await sleep(1ms);
           co_return 3;
         }()) == 3);
-  CHECK((installed_handler() == SIG_IGN));
+  CHECK((interrupt_handler() == SIG_IGN));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 a handler that main installs stays after the run") {
   own_handler_calls = 0;
   run([]() -> Coro<void> {
-    struct sigaction own{};
-    own.sa_handler = &own_handler;
-    ::sigaction(SIGINT, &own, nullptr);
-    ::raise(SIGINT);
+    set_interrupt_handler(&own_handler);
+    std::raise(SIGINT);
     co_await sleep(1ms);
   }());
   CHECK(own_handler_calls == 1);
-  CHECK((installed_handler() == &own_handler));
+  CHECK((interrupt_handler() == &own_handler));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 it does not fail when it cannot watch SIGINT") {
@@ -268,7 +258,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-008 it does not fail when it cannot watch 
     runners.push_back(std::make_unique<Runner>());
     CHECK(runners.back()->run([](int value) -> Coro<int> { co_return value; }(i)) == i);
   }
-  CHECK((installed_handler() == SIG_DFL));
+  CHECK((interrupt_handler() == SIG_DFL));
   runners.clear();
   Lines lines;
   CHECK_THROWS_AS(run(interrupt_self(lines)), KeyboardInterrupt);

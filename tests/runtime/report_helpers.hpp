@@ -1,6 +1,7 @@
 // What the tests of reports and logs share.
 #pragma once
 
+#include "tests/support/system.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/sim.hpp>
@@ -84,13 +85,7 @@ class EnvironmentVariable {
   EnvironmentVariable(const EnvironmentVariable&) = delete;
   ~EnvironmentVariable() { set(had_ ? before_.c_str() : nullptr); }
 
-  void set(const char* value) {
-    if (value != nullptr) {
-      ::setenv(name_, value, 1);
-    } else {
-      ::unsetenv(name_);
-    }
-  }
+  void set(const char* value) { set_environment(name_, value); }
 
  private:
   const char* name_;

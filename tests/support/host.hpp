@@ -2,6 +2,7 @@
 // none it is a game, which calls once a frame; under sim the host is what moves the clock.
 #pragma once
 
+#include "tests/support/system.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/guest.hpp>
@@ -27,15 +28,17 @@ class Host {
     if (deadline <= now) {
       return deadline < limit || deadline == TimePoint::min();
     }
+#if defined(WEIR_BACKEND_SIM)
+    sim::advance(std::min<std::chrono::nanoseconds>(deadline - now, std::chrono::milliseconds(1)));
+#else
 #if defined(WEIR_TEST_POSIX)
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now);
     if (has("pollable_descriptor")) {
       pollfd waiting{guest.descriptor(), POLLIN, 0};
       return ::poll(&waiting, 1, static_cast<int>(left.count())) > 0 || deadline < limit;
     }
-    ::poll(nullptr, 0, 1);  // a frame
-#else
-    sim::advance(std::min<std::chrono::nanoseconds>(deadline - now, std::chrono::milliseconds(1)));
+#endif
+    pass_frame();
 #endif
     return deadline < limit || loop_.time() < limit;
   }

@@ -2,15 +2,12 @@
 #include "tests/support/weir_test.hpp"
 
 #include "runtime/loop_access.hpp"
+#include "tests/support/system.hpp"
 
 #include <weir/sim.hpp>
 
 #include <cstdio>
 #include <exception>
-
-#if !defined(WEIR_BACKEND_SIM)
-#include <dirent.h>
-#endif
 
 namespace weir::testing {
 
@@ -24,14 +21,7 @@ std::size_t open_descriptors() {
 #if defined(WEIR_BACKEND_SIM)
   return sim::open_sockets();
 #else
-  DIR* directory = ::opendir("/proc/self/fd");
-  REQUIRE(directory != nullptr);
-  std::size_t count = 0;
-  while (::readdir(directory) != nullptr) {
-    ++count;
-  }
-  ::closedir(directory);
-  return count;
+  return machine_descriptors();
 #endif
 }
 

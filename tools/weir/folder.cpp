@@ -39,13 +39,13 @@ Opened open_inside(const fs::path& root, const weir::File& folder, const std::st
   if (error) {
     return {.error = error};
   }
-  return is_inside(place, root) ? open_file(place.native())
+  return is_inside(place, root) ? open_file(place.string())
                                 : Opened{.error = std::make_error_code(std::errc::no_such_file_or_directory)};
 }
 
 }  // namespace
 
-Folder::Folder(const std::string& path) : root_(fs::canonical(path)), folder_(open_folder(root_.native())) {}
+Folder::Folder(const std::string& path) : root_(fs::canonical(path)), folder_(open_folder(root_.string())) {}
 
 Found Folder::find(const std::string& path) const {
   const bool is_folder = path.ends_with('/');

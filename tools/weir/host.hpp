@@ -15,6 +15,10 @@ namespace program {
 // Does a person read what is written to stderr?
 bool stderr_is_terminal() noexcept;
 
+// What the program was started with as its standard input and output.
+weir::native_file standard_input() noexcept;
+weir::native_file standard_output() noexcept;
+
 // How many descriptors this process may have open, and how many it could ask for; nothing where there is no
 // such limit.
 struct DescriptorLimit {

@@ -18,6 +18,9 @@ namespace program {
 
 bool stderr_is_terminal() noexcept { return ::isatty(STDERR_FILENO) == 1; }
 
+weir::native_file standard_input() noexcept { return STDIN_FILENO; }
+weir::native_file standard_output() noexcept { return STDOUT_FILENO; }
+
 std::optional<DescriptorLimit> descriptor_limit() noexcept {
   struct rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {

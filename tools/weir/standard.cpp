@@ -1,6 +1,7 @@
 // The standard streams: non-blocking while they are used.
 #include "tools/weir/standard.hpp"
 
+#include <weir/info.hpp>
 #include <weir/net/pipe.hpp>
 #include <weir/net/streams.hpp>
 
@@ -17,6 +18,10 @@ Standard::~Standard() {
   if (pipe_ != nullptr) {
     pipe_->abort();
   }
+  if (thread_ != nullptr) {
+    thread_->shutdown(false);
+    return;  // Windows answers no question about what a call waits for
+  }
   try {
     file_.set_non_blocking(!was_blocking_);
   } catch (const std::system_error&) {
@@ -24,11 +29,34 @@ Standard::~Standard() {
   }
 }
 
+bool Standard::needs_thread() const {
+  return !weir::has_capability("native_descriptors") && file_.is_blocking();
+}
+
+weir::Executor& Standard::thread() {
+  if (thread_ == nullptr) {
+    thread_ = std::make_shared<weir::ThreadPoolExecutor>(weir::ThreadPoolOptions{.max_workers = 1});
+  }
+  return *thread_;
+}
+
+weir::Future<weir::Bytes> StandardInput::read_on_thread(weir::EventLoop& loop, std::size_t most) {
+  auto shared = std::make_shared<weir::File>(weir::File::duplicate(file().native_handle()));
+  return loop.run_in_executor(&thread(), [shared, most] {
+    std::vector<std::byte> data(most);
+    data.resize(shared->read(data));
+    return weir::Bytes(data);
+  });
+}
+
 weir::Coro<weir::Bytes> StandardInput::read(weir::EventLoop& loop, std::size_t most) {
   if (is_regular_file()) {
     std::vector<std::byte> data(most);
     data.resize(file().read(data));
     co_return weir::Bytes(data);
+  }
+  if (needs_thread()) {
+    co_return co_await read_on_thread(loop, most);
   }
   if (reader_ == nullptr) {
     reader_ = weir::make_ref<weir::StreamReader>(loop);
@@ -45,11 +73,24 @@ StandardOutput::~StandardOutput() {
   }
 }
 
+weir::Future<void> StandardOutput::write_on_thread(weir::EventLoop& loop, weir::Bytes data) {
+  auto shared = std::make_shared<weir::File>(weir::File::duplicate(file().native_handle()));
+  return loop.run_in_executor(&thread(), [shared, data = std::move(data)] {
+    for (std::size_t written = 0; written != data.size();) {
+      written += shared->write(data.span().subspan(written));
+    }
+  });
+}
+
 weir::Coro<void> StandardOutput::write(weir::EventLoop& loop, weir::Bytes data) {
   if (is_regular_file()) {
     for (std::size_t written = 0; written != data.size();) {
       written += file().write(data.span().subspan(written));
     }
+    co_return;
+  }
+  if (needs_thread()) {
+    co_await write_on_thread(loop, std::move(data));
     co_return;
   }
   if (writer_ == nullptr) {

@@ -1,9 +1,12 @@
 // The standard input and output of the program, whatever they are: files, pipes, terminals.
 #pragma once
 
+#include "tools/weir/host.hpp"
+
 #include <weir/bytes.hpp>
 #include <weir/coro.hpp>
 #include <weir/event_loop.hpp>
+#include <weir/executor.hpp>
 #include <weir/net/file.hpp>
 #include <weir/net/stream_reader.hpp>
 #include <weir/net/stream_writer.hpp>
@@ -11,11 +14,13 @@
 #include <weir/ref.hpp>
 
 #include <cstddef>
+#include <memory>
 
 namespace program {
 
 // What the program was started with. Waiting for it makes it non-blocking for everybody who has it, the shell
-// among them, so that it becomes in the end what it was.
+// among them, so that it becomes in the end what it was. Where the loop cannot wait for it, as on Windows for
+// what was made to be waited for in a call, a thread does.
 class Standard {
  public:
   explicit Standard(weir::native_file number);
@@ -27,26 +32,33 @@ class Standard {
   weir::File& file() noexcept { return file_; }
 
  protected:
+  bool needs_thread() const;
+  // Where the thread's jobs go. It is not waited for: nobody knows when its call returns.
+  weir::Executor& thread();
+
   weir::Ref<weir::Transport> pipe_;  // unless it is a regular file
 
  private:
   weir::File file_;
   bool was_blocking_;
+  std::shared_ptr<weir::Executor> thread_;
 };
 
 class StandardInput : public Standard {
  public:
-  StandardInput() : Standard(0) {}
+  StandardInput() : Standard(standard_input()) {}
   // What is there next, at most so many bytes; empty at the end. From a regular file at once.
   weir::Coro<weir::Bytes> read(weir::EventLoop& loop, std::size_t most);
 
  private:
+  weir::Future<weir::Bytes> read_on_thread(weir::EventLoop& loop, std::size_t most);
+
   weir::Ref<weir::StreamReader> reader_;
 };
 
 class StandardOutput : public Standard {
  public:
-  StandardOutput() : Standard(1) {}
+  StandardOutput() : Standard(standard_output()) {}
   ~StandardOutput();
   // Gives when there is room for more. To a regular file at once.
   weir::Coro<void> write(weir::EventLoop& loop, weir::Bytes data);
@@ -54,6 +66,8 @@ class StandardOutput : public Standard {
   weir::Coro<void> finish();
 
  private:
+  weir::Future<void> write_on_thread(weir::EventLoop& loop, weir::Bytes data);
+
   weir::Ref<weir::StreamWriter> writer_;
 };
 
