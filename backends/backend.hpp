@@ -32,6 +32,7 @@ enum class Capability : std::uint8_t {
   descriptor_passing,     // with bytes on Unix stream sockets
   peer_credentials,       // of Unix connections
   pollable_descriptor,    // one that is readable when there is something to collect
+  datagram_errors,        // connected datagram sockets hear that nobody receives
   // No backend has these two yet: names of hosts outside ASCII, and those that end in ".local".
   internationalized_names,
   multicast_dns,

@@ -27,6 +27,8 @@ std::string_view capability_name(Capability capability) noexcept {
       return "multicast_dns";
     case Capability::pollable_descriptor:
       return "pollable_descriptor";
+    case Capability::datagram_errors:
+      return "datagram_errors";
     case Capability::descriptor_passing:
       return "descriptor_passing";
     case Capability::peer_credentials:

@@ -40,6 +40,8 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "names that end in .local";
     case Capability::pollable_descriptor:
       return "the loop has a descriptor that a host loop can wait on (LoopGuest)";
+    case Capability::datagram_errors:
+      return "connected datagram sockets hear that nobody receives";
     case Capability::descriptor_passing:
       return "descriptors travel over Unix sockets";
     case Capability::peer_credentials:

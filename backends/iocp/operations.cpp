@@ -1,11 +1,9 @@
 // Overlapped operations. Facts that shape this file:
 // - A call that succeeds at once has a packet as well as one that does not.
 // - ConnectEx wants a socket that is bound, and leaves one that does not know that it is connected.
-// - TransmitFile may move the file's position, which is not ours to move.
 #include "backends/iocp/operations.hpp"
 
 #include "backends/windows/errors.hpp"
-#include "backends/windows/files.hpp"
 #include "backends/windows/socket_address.hpp"
 #include "backends/windows/sockets.hpp"
 
@@ -48,8 +46,6 @@ Submitted OverlappedOperations::submit(Op& op) noexcept {
       return submit_send(static_cast<SendOp&>(op));
     case OpKind::send_to:
       return submit_send_to(static_cast<SendToOp&>(op));
-    case OpKind::send_file:
-      return submit_send_file(static_cast<SendFileOp&>(op));
     default:
       return declined;
   }
@@ -137,34 +133,6 @@ Submitted OverlappedOperations::submit_send_to(SendToOp& op) noexcept {
                             first.to != nullptr ? to.length : 0, &pending->system, nullptr) != 0);
 }
 
-Submitted OverlappedOperations::submit_send_file(SendFileOp& op) noexcept {
-  if (WindowsFiles::kind(op.file) != static_cast<std::int64_t>(FileKind::regular)) {
-    return declined;
-  }
-  const std::int64_t size = WindowsFiles::size(op.file);
-  const std::int64_t position = WindowsFiles::position(op.file);
-  if (size < 0 || position < 0) {
-    return declined;
-  }
-  if (op.offset >= static_cast<std::uint64_t>(size)) {
-    return answered(0);
-  }
-  static const auto transmit_file = extension<LPFN_TRANSMITFILE>(op.handle->native, WSAID_TRANSMITFILE);
-  Pending* const pending = transmit_file != nullptr ? acquire(op) : nullptr;
-  if (pending == nullptr) {
-    return declined;
-  }
-  pending->position = static_cast<std::uint64_t>(position);
-  pending->system.Offset = static_cast<DWORD>(op.offset);
-  pending->system.OffsetHigh = static_cast<DWORD>(op.offset >> 32);
-  constexpr std::uint64_t most = INT_MAX - 1;
-  const auto count =
-      std::min({static_cast<std::uint64_t>(op.count), most, static_cast<std::uint64_t>(size) - op.offset});
-  return submitted(
-      *pending, transmit_file(pending->native, reinterpret_cast<HANDLE>(op.file), static_cast<DWORD>(count),
-                              0, &pending->system, nullptr, 0) == FALSE);
-}
-
 void OverlappedOperations::withdraw(Op& op) noexcept {
   auto& pending = *reinterpret_cast<Pending*>(static_cast<std::intptr_t>(op.result));
   ::CancelIoEx(reinterpret_cast<HANDLE>(pending.native), &pending.system);
@@ -174,19 +142,18 @@ Completed OverlappedOperations::take(SystemRequest& request, std::int32_t status
                                      std::uint32_t bytes) noexcept {
   auto& pending = static_cast<Pending&>(request);
   Op& op = *pending.op;
-  std::int64_t result = status < 0 ? negated_status(status) : std::int64_t{bytes};
+  // What was cancelled may have been sent in part.
+  std::int64_t result = status < 0 && bytes == 0 ? negated_status(status) : std::int64_t{bytes};
   if (op.kind == OpKind::connect && status >= 0) {
     ::setsockopt(pending.native, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, nullptr, 0);
     result = 0;
   } else if (op.kind == OpKind::send_to && status >= 0) {
     result = 1;
-  } else if (op.kind == OpKind::send_file) {
-    WindowsFiles::set_position(static_cast<SendFileOp&>(op).file, pending.position);
   }
   --in_flight_;
   pending.op = nullptr;
   free_.push_back(&pending);  // it has had room since it was taken out
-  return {&op, bytes != 0 && status < 0 && op.kind == OpKind::send ? std::int64_t{bytes} : result};
+  return {&op, result};
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

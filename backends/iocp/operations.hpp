@@ -26,14 +26,12 @@ class OverlappedOperations {
     Pending() noexcept : SystemRequest(RequestKind::operation) {}
     Op* op = nullptr;
     native_socket native = invalid_socket;
-    std::uint64_t position = 0;  // of the file that is sent
   };
 
   Pending* acquire(Op& op) noexcept;
   Submitted submit_connect(ConnectOp& op) noexcept;
   Submitted submit_send(SendOp& op) noexcept;
   Submitted submit_send_to(SendToOp& op) noexcept;
-  Submitted submit_send_file(SendFileOp& op) noexcept;
   // After the call: `failed` unless it succeeded at once.
   Submitted submitted(Pending& pending, bool failed) noexcept;
 

@@ -8,8 +8,6 @@
 // - Of datagrams a probe has to look only: it would lose the first one.
 #include "backends/iocp/poller.hpp"
 
-#include "backends/windows/errors.hpp"
-
 #include <cerrno>
 #include <cstdlib>
 #include <new>
@@ -28,6 +26,9 @@ AfdEvents events_of(Interest interest) noexcept {
   if ((interest & write_interest) != 0) {
     events |= afd_send;
   }
+  if ((interest & end_interest) != 0) {
+    events |= afd_disconnect;
+  }
   return events;
 }
 
@@ -38,6 +39,11 @@ Readiness ready_of(AfdEvents events) noexcept {
   return static_cast<Readiness>(((events & (afd_receive | afd_accept)) != 0 ? is_readable : 0) |
                                 ((events & afd_send) != 0 ? is_writable : 0) |
                                 ((events & afd_disconnect) != 0 ? is_readable | is_ended : 0));
+}
+
+bool is_wine() noexcept {
+  const HMODULE system = ::GetModuleHandleW(L"ntdll.dll");
+  return system != nullptr && ::GetProcAddress(system, "wine_get_version") != nullptr;
 }
 
 bool is_afd_forced() noexcept {
@@ -86,7 +92,6 @@ IocpPoller::Registration& IocpPoller::acquire(native_socket native) {
   free_.pop_back();
   registration.native = native;
   registration.probe.owner = &registration;
-  registration.is_datagram = WindowsSockets::type(native) == static_cast<std::int64_t>(SocketType::datagram);
   return registration;
 }
 
@@ -97,11 +102,13 @@ void IocpPoller::release(Registration& registration) noexcept {
 }
 
 std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
+  const std::int64_t type = WindowsSockets::type(native);
+  if (type < 0) {
+    return type == -ENOTSOCK ? -ENOTSUP : type;
+  }
   HANDLE base = nullptr;
   if (const std::int64_t error = Afd::base_of(native, base); error < 0) {
-    DWORD flags = 0;
-    const bool is_open = ::GetHandleInformation(reinterpret_cast<HANDLE>(native), &flags) != 0;
-    return error != -ENOTSOCK ? error : is_open ? -ENOTSUP : -EBADF;
+    return error;
   }
   try {
     const auto found = registered_.find(native);
@@ -109,6 +116,7 @@ std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Intere
     registration.base = base;
     registration.token = token;
     registration.interest = interest;
+    registration.is_datagram = type == static_cast<std::int64_t>(SocketType::datagram);
     registration.can_probe = (interest & adopted_interest) != 0;
     mark_changed(registration);
     return 0;
@@ -208,14 +216,16 @@ void IocpPoller::probe(Registration& registration) noexcept {
   probe.system = {};
   WSABUF nothing{0, nullptr};
   DWORD flags = registration.is_datagram ? MSG_PEEK : 0;
-  if (::WSARecv(registration.native, &nothing, 1, nullptr, &flags, &probe.system, nullptr) == 0 ||
-      ::WSAGetLastError() == WSA_IO_PENDING) {
+  const bool has_failed =
+      ::WSARecv(registration.native, &nothing, 1, nullptr, &flags, &probe.system, nullptr) != 0;
+  const int code = has_failed ? ::WSAGetLastError() : 0;
+  // A datagram that is there already is too large, and yet has a packet.
+  if (!has_failed || code == WSA_IO_PENDING || code == WSAEMSGSIZE) {
     probe.asked = Asked::something;
     ++in_flight_;
     return;
   }
-  const std::int64_t error = last_socket_error();
-  if (error == -ENOTCONN || error == -EINVAL) {
+  if (code == WSAENOTCONN || code == WSAEINVAL) {
     registration.can_probe = false;
     return;
   }
@@ -330,6 +340,8 @@ bool IocpPoller::has(Capability capability) noexcept {
     case Capability::real_network:
     case Capability::signals:
       return true;
+    case Capability::datagram_errors:
+      return !is_wine();  // which never tells
     case Capability::ipv6: {
       static const bool ipv6 = opens(AddressFamily::inet6);
       return ipv6;

@@ -46,6 +46,7 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::signals:
     case Capability::unix_sockets:
     case Capability::abstract_unix_sockets:
+    case Capability::datagram_errors:
     case Capability::descriptor_passing:
     case Capability::peer_credentials:
       return true;

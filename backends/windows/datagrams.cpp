@@ -18,13 +18,13 @@ std::int64_t send_one(native_socket native, const Datagram& datagram) noexcept {
   const auto* const data = reinterpret_cast<const char*>(datagram.data.data());
   const auto size = static_cast<int>(datagram.data.size());
   if (datagram.to == nullptr) {
-    return ::send(native, data, size, 0) < 0 ? last_socket_error() : 0;
+    return ::send(native, data, size, 0) < 0 ? last_socket_error(native) : 0;
   }
   const SystemAddress to = to_system(*datagram.to);
   if (to.length == 0) {
     return datagram.to->family == AddressFamily::unix_domain ? -ENAMETOOLONG : -EAFNOSUPPORT;
   }
-  return ::sendto(native, data, size, 0, to.get(), to.length) < 0 ? last_socket_error() : 0;
+  return ::sendto(native, data, size, 0, to.get(), to.length) < 0 ? last_socket_error(native) : 0;
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ std::int64_t WindowsSockets::receive_from(native_socket native, std::span<std::b
     from = from_system(address);
     return received;
   }
-  const std::int64_t error = last_socket_error();
+  const std::int64_t error = last_socket_error(native);
   if (error == -EMSGSIZE) {
     from = from_system(address);
     return piece.len;  // what did not fit is lost

@@ -125,6 +125,14 @@ std::int64_t negated_status(std::int32_t status) noexcept {
 std::int64_t last_socket_error() noexcept {
   return negated_error(static_cast<unsigned long>(::WSAGetLastError()));
 }
+std::int64_t last_socket_error(std::uintptr_t native) noexcept {
+  const std::int64_t error = last_socket_error();
+  DWORD flags = 0;
+  const bool is_gone =
+      error == -ENOTSOCK && ::GetHandleInformation(reinterpret_cast<HANDLE>(native), &flags) == 0;
+  return is_gone ? -EBADF : error;
+}
+
 std::int64_t last_error() noexcept { return negated_error(::GetLastError()); }
 
 }  // namespace weir::inline WEIR_ABI::detail

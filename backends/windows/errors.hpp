@@ -14,6 +14,8 @@ std::int64_t negated_error(unsigned long code) noexcept;
 std::int64_t negated_status(std::int32_t status) noexcept;
 // Of the last call of this thread.
 std::int64_t last_socket_error() noexcept;
+// The same of a call with this socket: -EBADF when there is nothing any more under its number.
+std::int64_t last_socket_error(std::uintptr_t native) noexcept;
 std::int64_t last_error() noexcept;
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -12,7 +12,7 @@ namespace {
 
 std::int64_t set(native_socket native, int level, int name, const auto& value) noexcept {
   return ::setsockopt(native, level, name, reinterpret_cast<const char*>(&value), sizeof value) != 0
-             ? last_socket_error()
+             ? last_socket_error(native)
              : 0;
 }
 
@@ -83,7 +83,7 @@ std::int64_t WindowsSockets::get_multicast_option(native_socket native, SocketOp
   DWORD value = 0;
   int length = sizeof value;
   return ::getsockopt(native, level, is_ttl ? ttl : loop, reinterpret_cast<char*>(&value), &length) != 0
-             ? last_socket_error()
+             ? last_socket_error(native)
              : std::int64_t{value};
 }
 

@@ -2,6 +2,7 @@
 #include "backends/windows/sockets.hpp"
 
 #include "backends/windows/errors.hpp"
+#include "backends/windows/files.hpp"
 #include "backends/windows/socket_address.hpp"
 #include "backends/windows/winsock.hpp"
 
@@ -75,7 +76,7 @@ OptionName option_name(SocketOption option) noexcept {
 template <class T>
 std::int64_t set(native_socket native, int level, int name, const T& value) noexcept {
   return ::setsockopt(native, level, name, reinterpret_cast<const char*>(&value), sizeof value) != 0
-             ? last_socket_error()
+             ? last_socket_error(native)
              : 0;
 }
 
@@ -83,7 +84,7 @@ template <class T>
 std::int64_t get(native_socket native, int level, int name, T& value) noexcept {
   int length = sizeof value;
   return ::getsockopt(native, level, name, reinterpret_cast<char*>(&value), &length) != 0
-             ? last_socket_error()
+             ? last_socket_error(native)
              : 0;
 }
 
@@ -96,15 +97,14 @@ std::int64_t int_option(native_socket native, int level, int name) noexcept {
 std::int64_t prepare(native_socket native) noexcept {
   u_long on = 1;
   if (::ioctlsocket(native, static_cast<long>(FIONBIO), &on) != 0) {
-    return last_socket_error();
+    return last_socket_error(native);
   }
   return ::SetHandleInformation(reinterpret_cast<HANDLE>(native), HANDLE_FLAG_INHERIT, 0) == 0 ? last_error()
                                                                                                : 0;
 }
 
-// Otherwise an answer of ICMP to one datagram fails the receiving of others.
-void ignore_unreachable_peers(native_socket native) noexcept {
-  BOOL report = FALSE;
+// An answer of ICMP to one datagram would fail the receiving of others. With one peer it is news.
+void report_unreachable_peers(native_socket native, BOOL report) noexcept {
   DWORD size = 0;
   ::WSAIoctl(native, SIO_UDP_CONNRESET, &report, sizeof report, nullptr, 0, &size, nullptr, nullptr);
 }
@@ -146,7 +146,7 @@ class Opened {
 std::int64_t wait_for(native_socket native, short events) noexcept {
   WSAPOLLFD one{native, events, 0};
   const int count = ::WSAPoll(&one, 1, 5000);
-  return count > 0 ? 0 : count == 0 ? -ETIMEDOUT : last_socket_error();
+  return count > 0 ? 0 : count == 0 ? -ETIMEDOUT : last_socket_error(native);
 }
 
 // Connects to a listener of this process. Anybody on the machine may come first, who is sent away.
@@ -201,7 +201,7 @@ std::int64_t WindowsSockets::open(AddressFamily family, SocketType type, int pro
     return error;
   }
   if (!is_stream) {
-    ignore_unreachable_peers(opened);
+    report_unreachable_peers(opened, FALSE);
   }
   return static_cast<std::int64_t>(opened);
 }
@@ -240,7 +240,7 @@ std::int64_t WindowsSockets::open_pair(native_socket (&pair)[2]) noexcept {
 }
 
 std::int64_t WindowsSockets::close(native_socket native) noexcept {
-  return ::closesocket(native) != 0 ? last_socket_error() : 0;
+  return ::closesocket(native) != 0 ? last_socket_error(native) : 0;
 }
 
 std::int64_t WindowsSockets::bind(native_socket native, const RawAddress& address) noexcept {
@@ -252,11 +252,11 @@ std::int64_t WindowsSockets::bind(native_socket native, const RawAddress& addres
   if (type(native) == static_cast<std::int64_t>(SocketType::stream)) {
     set<BOOL>(native, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, TRUE);
   }
-  return ::bind(native, to.get(), to.length) != 0 ? last_socket_error() : 0;
+  return ::bind(native, to.get(), to.length) != 0 ? last_socket_error(native) : 0;
 }
 
 std::int64_t WindowsSockets::listen(native_socket native, int backlog) noexcept {
-  return ::listen(native, backlog) != 0 ? last_socket_error() : 0;
+  return ::listen(native, backlog) != 0 ? last_socket_error(native) : 0;
 }
 
 std::int64_t WindowsSockets::local_address(native_socket native, RawAddress& out) noexcept {
@@ -265,7 +265,7 @@ std::int64_t WindowsSockets::local_address(native_socket native, RawAddress& out
     out = from_system(address);
     return 0;
   }
-  const std::int64_t error = last_socket_error();
+  const std::int64_t error = last_socket_error(native);
   const std::int64_t own = error == -EINVAL ? family(native) : error;  // it has no address yet
   if (own < 0) {
     return error;
@@ -278,7 +278,7 @@ std::int64_t WindowsSockets::local_address(native_socket native, RawAddress& out
 std::int64_t WindowsSockets::peer_address(native_socket native, RawAddress& out) noexcept {
   SystemAddress address;
   if (::getpeername(native, address.get(), &address.length) != 0) {
-    return last_socket_error();
+    return last_socket_error(native);
   }
   out = from_system(address);
   return 0;
@@ -317,6 +317,10 @@ std::int64_t WindowsSockets::get_option(native_socket native, SocketOption optio
     const std::int64_t error = get(native, which.level, which.name, how);
     return error < 0 ? error : how.l_onoff != 0 && how.l_linger == 0;
   }
+  if (option == SocketOption::reuse_address &&
+      type(native) == static_cast<std::int64_t>(SocketType::stream)) {
+    return 1;
+  }
   const std::int64_t value = int_option(native, which.level, which.name);
   return option == SocketOption::error && value > 0 ? -negated_error(static_cast<unsigned long>(value))
                                                     : value;
@@ -326,12 +330,13 @@ std::int64_t WindowsSockets::shutdown(native_socket native, ShutdownHow how) noe
   const int system_how = how == ShutdownHow::read    ? SD_RECEIVE
                          : how == ShutdownHow::write ? SD_SEND
                                                      : SD_BOTH;
-  return ::shutdown(native, system_how) != 0 ? last_socket_error() : 0;
+  return ::shutdown(native, system_how) != 0 ? last_socket_error(native) : 0;
 }
 
 std::int64_t WindowsSockets::adopt(native_socket native) noexcept {
   start_winsock();
-  return prepare(native);
+  const std::int64_t error = prepare(native);
+  return error == -ENOTSOCK ? -ENOTSUP : error;
 }
 
 std::int64_t WindowsSockets::is_blocking(native_socket native) noexcept {
@@ -368,9 +373,12 @@ std::int64_t WindowsSockets::connect(native_socket native, const RawAddress& add
     return -ENAMETOOLONG;
   }
   if (::connect(native, to.get(), to.length) == 0) {
+    if (type(native) == static_cast<std::int64_t>(SocketType::datagram)) {
+      report_unreachable_peers(native, TRUE);
+    }
     return 0;
   }
-  const std::int64_t error = last_socket_error();
+  const std::int64_t error = last_socket_error(native);
   return error == -EAGAIN || error == -EALREADY ? -EINPROGRESS : error;
 }
 
@@ -383,7 +391,7 @@ std::int64_t WindowsSockets::connect_result(native_socket native) noexcept {
   if (::getpeername(native, peer.get(), &peer.length) == 0) {
     return 0;
   }
-  const std::int64_t missing = last_socket_error();
+  const std::int64_t missing = last_socket_error(native);
   return missing == -ENOTCONN ? -EINPROGRESS : missing;
 }
 
@@ -395,7 +403,7 @@ std::int64_t WindowsSockets::accept(native_socket native, RawAddress& peer) noex
   SystemAddress address;
   const SOCKET accepted = ::accept(native, address.get(), &address.length);
   if (accepted == INVALID_SOCKET) {
-    const std::int64_t error = last_socket_error();
+    const std::int64_t error = last_socket_error(native);
     return error == -ECONNRESET ? -ECONNABORTED : error;  // it died while it waited
   }
   if (const std::int64_t error = prepare(accepted); error < 0) {
@@ -424,7 +432,7 @@ std::int64_t WindowsSockets::receive(native_socket native, std::span<std::byte> 
     return received;
   }
   if (received < 0) {
-    return last_socket_error();
+    return last_socket_error(native);
   }
   // Wine tells a reset as an end, and as an error only here.
   WSAPOLLFD asked{native, POLLRDNORM, 0};
@@ -433,7 +441,7 @@ std::int64_t WindowsSockets::receive(native_socket native, std::span<std::byte> 
 
 std::int64_t WindowsSockets::send(native_socket native, ConstBuffer buffer) noexcept {
   const int sent = ::send(native, chars(buffer), length_of(buffer), 0);
-  return sent >= 0 ? sent : last_socket_error();
+  return sent >= 0 ? sent : last_socket_error(native);
 }
 
 std::int64_t WindowsSockets::send_gather(native_socket native,
@@ -447,12 +455,23 @@ std::int64_t WindowsSockets::send_gather(native_socket native,
   }
   DWORD sent = 0;
   return ::WSASend(native, pieces.data(), static_cast<DWORD>(count), &sent, 0, nullptr, nullptr) != 0
-             ? last_socket_error()
+             ? last_socket_error(native)
              : std::int64_t{sent};
 }
 
-std::int64_t WindowsSockets::send_file(native_socket, native_file, std::uint64_t, std::size_t) noexcept {
-  return -ENOTSUP;
+std::int64_t WindowsSockets::send_file(native_socket native, native_file file, std::uint64_t offset,
+                                       std::size_t count) noexcept {
+  constexpr std::size_t most = 64 * 1024;
+  if (WindowsFiles::kind(file) != static_cast<std::int64_t>(FileKind::regular)) {
+    return -ENOTSUP;
+  }
+  std::array<std::byte, most> memory;
+  const std::int64_t got =
+      WindowsFiles::read_at(file, offset, std::span(memory).first(std::min(most, count)));
+  if (got <= 0) {
+    return got == -EACCES ? -EBADF : got;  // it is not open for reading
+  }
+  return send(native, std::span(memory).first(static_cast<std::size_t>(got)));
 }
 
 std::int64_t WindowsSockets::receive_fds(native_socket, std::span<std::byte>, FdBatch&) noexcept {
@@ -474,7 +493,7 @@ std::int64_t WindowsSockets::write(native_socket native, std::span<const ConstBu
 std::int64_t WindowsSockets::has_hung_up(native_socket native) noexcept {
   WSAPOLLFD asked{native, POLLRDNORM, 0};
   const int count = ::WSAPoll(&asked, 1, 0);
-  return count < 0 ? last_socket_error() : (asked.revents & (POLLERR | POLLHUP)) != 0;
+  return count < 0 ? last_socket_error(native) : (asked.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -50,7 +50,7 @@ struct WindowsSockets {
   static std::int64_t receive(native_socket native, std::span<std::byte> into) noexcept;
   static std::int64_t send(native_socket native, ConstBuffer buffer) noexcept;
   static std::int64_t send_gather(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
-  // -ENOTSUP: only overlapped, as SendFileOp.
+  // Read, and sent: TransmitFile does not tell how much it sent of what was cancelled.
   static std::int64_t send_file(native_socket native, native_file file, std::uint64_t offset,
                                 std::size_t count) noexcept;
   // Descriptors do not travel over sockets here: -EOPNOTSUPP.
