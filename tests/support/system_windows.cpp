@@ -124,6 +124,20 @@ Interrupter::Interrupter() {
 }
 void Interrupter::interrupt() const { CHECK(::GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) != FALSE); }
 
+MachinePipe::MachinePipe() {
+  HANDLE handles[2] = {};
+  REQUIRE(::CreatePipe(&handles[0], &handles[1], nullptr, 0) != FALSE);
+  ends[0] = reinterpret_cast<native_file>(handles[0]);
+  ends[1] = reinterpret_cast<native_file>(handles[1]);
+}
+MachinePipe::~MachinePipe() {
+  ::CloseHandle(handle_of(ends[0]));
+  ::CloseHandle(handle_of(ends[1]));
+}
+
+bool numbers_return_at_once() { return false; }
+bool hears_refused_datagrams() { return false; }
+
 bool is_inheritable(native_file native) {
   DWORD flags = 0;
   REQUIRE(::GetHandleInformation(handle_of(native), &flags) != FALSE);
