@@ -5,11 +5,26 @@
 #include <cstdlib>
 #include <utility>
 
+#if defined(_WIN32)
+#include <cxxabi.h>
+#endif
+
 namespace weir::inline WEIR_ABI::detail {
 
 constinit thread_local BlockClass block_classes[block_class_count]{};
 #if defined(_WIN32)
 BlockClass* this_threads_blocks() noexcept { return block_classes; }
+
+namespace {
+
+// Where thread_local is emulated, its memory and the calls of its destructors are two keys of the thread,
+// which end in the order in which they were made: the memory first, unless a destructor is asked for before
+// anything is thread_local.
+[[gnu::constructor(101)]] void end_threads_in_order() noexcept {
+  abi::__cxa_thread_atexit([](void*) {}, nullptr, nullptr);
+}
+
+}  // namespace
 #endif
 
 namespace {

@@ -90,9 +90,15 @@ std::int64_t read_error(DWORD error) noexcept {
       return 0;
     case ERROR_NO_DATA:  // of a pipe that does not wait
       return -EAGAIN;
+    case ERROR_ACCESS_DENIED:  // open, but not for this
+      return -EBADF;
     default:
       return negated_error(error);
   }
+}
+
+std::int64_t write_error(DWORD error) noexcept {
+  return error == ERROR_ACCESS_DENIED ? -EBADF : negated_error(error);
 }
 
 // One overlapped operation at a time of this thread, which ends before the next begins. The low bit of the
@@ -164,7 +170,7 @@ std::int64_t write_to_device(native_file native, ConstBuffer from) noexcept {
   if (error == NO_ERROR) {
     return moved == 0 && !from.empty() ? -EAGAIN : static_cast<std::int64_t>(moved);
   }
-  return error == ERROR_OPERATION_ABORTED ? -EAGAIN : negated_error(error);
+  return error == ERROR_OPERATION_ABORTED ? -EAGAIN : write_error(error);
 }
 
 // The same for one that is a folder.
@@ -446,7 +452,7 @@ std::int64_t WindowsFiles::write(native_file native, ConstBuffer from) noexcept 
     DWORD moved = 0;
     const bool is_written =
         ::WriteFile(handle_of(native), from.data(), count_of(from.size()), &moved, nullptr) != FALSE;
-    return is_written ? static_cast<std::int64_t>(moved) : last_error();
+    return is_written ? static_cast<std::int64_t>(moved) : write_error(::GetLastError());
   }
   const bool may_wait = is_blocking(native) != 0 || is_socket(native);
   return may_wait ? write_to_device(native, from) : write_what_fits(native, from);

@@ -1,5 +1,6 @@
 // The clauses for what Unix sockets and pipes add: RecvFdsOp, SendFdsOp, set_pipe().
 #include "tests/contract/connected.hpp"
+#include "tests/support/weir_test.hpp"
 
 using namespace contract;
 
@@ -44,7 +45,7 @@ bool is_missing() {
   if (Backend::has(Capability::descriptor_passing)) {
     return false;
   }
-  MESSAGE("skipped: descriptor_passing");
+  weir::testing::skip("contract", "descriptor_passing");
   return true;
 }
 

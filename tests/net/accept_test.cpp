@@ -1,5 +1,6 @@
 // SRV: accepting, and what may go wrong there.
 #include "tests/net/net_test.hpp"
+#include "tests/support/raw_sockets.hpp"
 
 #include <algorithm>
 
@@ -16,26 +17,24 @@ using namespace weir::testing;
 using namespace std::chrono_literals;
 
 WEIR_TEST("SRV-016 an accept that would block is not an error") {
-#if defined(WEIR_TEST_POSIX)
+#if !defined(WEIR_BACKEND_SIM)
   Made made;
   auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
   Socket client = Socket::open(AddressFamily::inet);
   auto connecting = ensure_future(loop.sock_connect(client, address_of(server)), &loop);
   // The task connects in the next turn, and what is queued now for the turn after it runs before what that
   // turn's poll reports: the connection is gone when the server accepts.
-  int stolen = -1;
-  loop.call_soon([&] {
-    loop.call_soon([&] { stolen = ::accept(server->sockets()[0].native_handle(), nullptr, nullptr); });
-  });
+  native_socket stolen = invalid_socket;
+  loop.call_soon([&] { loop.call_soon([&] { stolen = raw_accept(server->sockets()[0].native_handle()); }); });
   co_await connecting;
-  REQUIRE(stolen >= 0);
+  REQUIRE(stolen != invalid_socket);
   co_await settle(loop);
   CHECK(made.all.empty());
   CHECK(server->is_serving());
   CHECK(env.take_reports().empty());
   Socket second = co_await connect_to(loop, address_of(server));
   co_await until([&] { return made.all.size() == 1; });
-  ::close(stolen);
+  raw_close(stolen);
   co_await stop_server(server);
 #else
   skip("SRV-016", "real_network");
@@ -45,13 +44,24 @@ WEIR_TEST("SRV-016 an accept that would block is not an error") {
 
 namespace {
 
+// Is there a limit that can be reached? Windows gives handles as long as there is memory.
+bool no_limit(std::string_view id) {
+#if defined(WEIR_TEST_WINDOWS)
+  skip(id, "descriptor_limit");
+  return true;
+#else
+  static_cast<void>(id);
+  return false;
+#endif
+}
+
 // Lets the process, or the world, have no more descriptors than it has now.
 class Shortage {
  public:
   Shortage() {
 #if defined(WEIR_BACKEND_SIM)
     sim::set_descriptor_limit(sim::open_sockets());
-#else
+#elif defined(WEIR_TEST_POSIX)
     // The limit is one of numbers: the next one to be given out is too large.
     const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     REQUIRE(next >= 0);
@@ -67,13 +77,13 @@ class Shortage {
   ~Shortage() {
 #if defined(WEIR_BACKEND_SIM)
     sim::set_descriptor_limit(1U << 20);
-#else
+#elif defined(WEIR_TEST_POSIX)
     ::setrlimit(RLIMIT_NOFILE, &before_);
 #endif
   }
 
  private:
-#if !defined(WEIR_BACKEND_SIM)
+#if defined(WEIR_TEST_POSIX)
   rlimit before_{};
 #endif
 };
@@ -89,6 +99,9 @@ Coro<void> rehearse_errors(EventLoop& loop) {
 }  // namespace
 
 WEIR_TEST("SRV-017 running out of descriptors is reported, accepting pauses for a second and then goes on") {
+  if (no_limit("SRV-017")) {
+    co_return;
+  }
   co_await rehearse_errors(loop);
   Made made;
   auto server = co_await loop.create_server(made.factory(), {.host = "127.0.0.1"});
@@ -125,6 +138,9 @@ WEIR_TEST("SRV-017 running out of descriptors is reported, accepting pauses for 
 }
 
 WEIR_TEST("SRV-017 a server may be closed in the pause, and by the report") {
+  if (no_limit("SRV-017")) {
+    co_return;
+  }
   co_await rehearse_errors(loop);
   auto server = co_await loop.create_server([] { return make_ref<Echo>(); }, {.host = "127.0.0.1"});
   Socket client = Socket::open(AddressFamily::inet);

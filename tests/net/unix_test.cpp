@@ -46,6 +46,9 @@ std::string argument_error(F&& f) {
 }  // namespace
 
 WEIR_TEST("UNIX-001 a Unix connection carries data both ways, and its ends") {
+  if (lacks("UNIX-001", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("echo");
   auto server = co_await loop.create_unix_server(echo, {.path = path});
@@ -63,6 +66,9 @@ WEIR_TEST("UNIX-001 a Unix connection carries data both ways, and its ends") {
 }
 
 WEIR_TEST("UNIX-001 the names of both ends") {
+  if (lacks("UNIX-001", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("names");
   Made made;
@@ -82,6 +88,9 @@ WEIR_TEST("UNIX-001 the names of both ends") {
 }
 
 WEIR_TEST("UNIX-001 sockets given instead of a path") {
+  if (lacks("UNIX-001", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("given");
   Socket listening = Socket::open(AddressFamily::unix_domain);
@@ -100,6 +109,9 @@ WEIR_TEST("UNIX-001 sockets given instead of a path") {
 }
 
 WEIR_TEST("UNIX-001 a pair of sockets is a Unix connection without names") {
+  if (lacks("UNIX-001", "unix_sockets")) {
+    co_return;
+  }
   auto [near, far] = Socket::pair();
   CHECK(near.family() == AddressFamily::unix_domain);
   CHECK(near.local_address().path().empty());
@@ -111,6 +123,9 @@ WEIR_TEST("UNIX-001 a pair of sockets is a Unix connection without names") {
 }
 
 WEIR_TEST("UNIX-002 a path and a socket, or neither") {
+  if (lacks("UNIX-002", "unix_sockets")) {
+    co_return;
+  }
   auto [near, far] = Socket::pair();
   CHECK(argument_error([&] {
           return loop.create_unix_connection(recorder, {.path = "/x", .sock = &near});
@@ -128,6 +143,9 @@ WEIR_TEST("UNIX-002 a path and a socket, or neither") {
 }
 
 WEIR_TEST("UNIX-003 a socket of another family or type is refused") {
+  if (lacks("UNIX-003", "unix_sockets")) {
+    co_return;
+  }
   Socket tcp = Socket::open(AddressFamily::inet);
   Socket datagram = Socket::open(AddressFamily::unix_domain, SocketType::datagram);
   Socket none;
@@ -145,6 +163,9 @@ WEIR_TEST("UNIX-003 a socket of another family or type is refused") {
 }
 
 WEIR_TEST("UNIX-004 the file of a server that is gone is replaced") {
+  if (lacks("UNIX-004", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("stale");
   {
@@ -159,6 +180,9 @@ WEIR_TEST("UNIX-004 the file of a server that is gone is replaced") {
 }
 
 WEIR_TEST("UNIX-004 a file of another kind is left alone, and the address is in use") {
+  if (lacks("UNIX-004", "unix_sockets")) {
+    co_return;
+  }
   if (!has("native_descriptors")) {
     skip("UNIX-004", "native_descriptors");
     co_return;
@@ -181,6 +205,9 @@ WEIR_TEST("UNIX-004 a file of another kind is left alone, and the address is in 
 }
 
 WEIR_TEST("UNIX-005 a bind that fails leaves no socket open") {
+  if (lacks("UNIX-005", "unix_sockets")) {
+    co_return;
+  }
   if (!has("native_descriptors")) {
     skip("UNIX-005", "native_descriptors");
     co_return;
@@ -197,6 +224,9 @@ WEIR_TEST("UNIX-005 a bind that fails leaves no socket open") {
 }
 
 WEIR_TEST("UNIX-007 closing a server removes its file, whoever bound it") {
+  if (lacks("UNIX-007", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("cleaned");
   auto server = co_await loop.create_unix_server(echo, {.path = path});
@@ -205,6 +235,9 @@ WEIR_TEST("UNIX-007 closing a server removes its file, whoever bound it") {
 }
 
 WEIR_TEST("UNIX-007 but not the file of another server, which took its place") {
+  if (lacks("UNIX-007", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("taken");
   auto first = co_await loop.create_unix_server(echo, {.path = path});
@@ -216,6 +249,9 @@ WEIR_TEST("UNIX-007 but not the file of another server, which took its place") {
 }
 
 WEIR_TEST("UNIX-008 the file stays when nobody is to clean up") {
+  if (lacks("UNIX-008", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("kept");
   auto server = co_await loop.create_unix_server(echo, {.path = path, .cleanup_socket = false});
@@ -224,6 +260,9 @@ WEIR_TEST("UNIX-008 the file stays when nobody is to clean up") {
 }
 
 WEIR_TEST("UNIX-009 a path that is too long, empty or has a NUL is refused") {
+  if (lacks("UNIX-009", "unix_sockets")) {
+    co_return;
+  }
   const std::string longest = "/" + std::string(106, 'x');
   CHECK(Address::unix_path(longest).path() == longest);
   const std::string too_long = longest + 'x';
@@ -239,6 +278,9 @@ WEIR_TEST("UNIX-009 a path that is too long, empty or has a NUL is refused") {
 }
 
 WEIR_TEST("UNIX-010 abstract names, also with NUL inside, leave nothing behind") {
+  if (lacks("UNIX-010", "unix_sockets")) {
+    co_return;
+  }
   if (!has("abstract_unix_sockets")) {
     skip("UNIX-010", "abstract_unix_sockets");
     co_return;
@@ -293,6 +335,9 @@ void send_with_descriptor(const Socket& socket, std::string_view text) {
 }  // namespace
 
 WEIR_TEST("UNIX bytes behind a message with descriptors are not forgotten") {
+  if (lacks("UNIX", "unix_sockets")) {
+    co_return;
+  }
   auto [near, far] = Socket::pair();
   auto [by_protocol, protocol] = co_await loop.create_unix_connection(recorder, {.sock = &near});
   send_with_descriptor(far, "one ");
@@ -315,6 +360,9 @@ WEIR_TEST("UNIX bytes behind a message with descriptors are not forgotten") {
 #endif
 
 WEIR_TEST("UNIX a connect waits for nobody: a full queue is an error at once") {
+  if (lacks("UNIX", "unix_sockets")) {
+    co_return;
+  }
   const Folder folder;
   const std::string path = folder.file("full");
   auto server = co_await loop.create_unix_server(echo, {.path = path, .backlog = 1, .start_serving = false});

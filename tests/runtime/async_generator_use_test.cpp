@@ -89,11 +89,11 @@ WEIR_TEST("AsyncGenerator a million items that never suspend use no stack") {
       co_yield i;
     }
   }(1'000'000);
-  long sum = 0;
+  std::int64_t sum = 0;
   while (auto item = co_await generator.next()) {
     sum += *item;
   }
-  CHECK(sum == 499'999'500'000L);
+  CHECK(sum == 499'999'500'000);
 }
 
 WEIR_TEST("AsyncGenerator what its body throws reaches the consumer, and ends it") {

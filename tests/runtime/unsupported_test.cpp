@@ -1,10 +1,10 @@
 // POL-006: what a backend or this build lacks. Links all of weir: the operations that may be lacking are
 // net/'s.
+#include "tests/support/system.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/weir.hpp>
 
-#include <unistd.h>
 #include <string>
 
 using namespace weir;
@@ -56,17 +56,16 @@ TEST_CASE_FIXTURE(LoopFixture, "POL-006 a call that needs what this build lacks"
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "POL-006 a call that needs what this backend lacks") {
-  int ends[2] = {};
-  REQUIRE(::pipe(ends) == 0);
+  const MachinePipe pipe;
   if (has("native_descriptors")) {
     // The same call is accepted where the capability is there.
-    loop.add_reader(ends[0], [] {});
-    CHECK(loop.remove_reader(ends[0]));
+    loop.add_reader(pipe.ends[0], [] {});
+    CHECK(loop.remove_reader(pipe.ends[0]));
   } else {
-    CHECK(missing_capability(thrown_by([&] { loop.add_reader(ends[0], [] {}); })) == "native_descriptors");
-    CHECK(missing_capability(thrown_by([&] { loop.add_writer(ends[1], [] {}); })) == "native_descriptors");
-    CHECK_FALSE(loop.remove_reader(ends[0]));  // nothing of it stays
+    CHECK(missing_capability(thrown_by([&] { loop.add_reader(pipe.ends[0], [] {}); })) ==
+          "native_descriptors");
+    CHECK(missing_capability(thrown_by([&] { loop.add_writer(pipe.ends[1], [] {}); })) ==
+          "native_descriptors");
+    CHECK_FALSE(loop.remove_reader(pipe.ends[0]));  // nothing of it stays
   }
-  ::close(ends[0]);
-  ::close(ends[1]);
 }

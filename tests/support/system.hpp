@@ -46,6 +46,22 @@ class Interrupter {
   std::uintptr_t main_thread_ = 0;
 };
 
+// The two ends of a pipe of the machine, made past weir: to read from and to write to.
+class MachinePipe {
+ public:
+  MachinePipe();
+  MachinePipe(const MachinePipe&) = delete;
+  MachinePipe& operator=(const MachinePipe&) = delete;
+  ~MachinePipe();
+  native_file ends[2] = {invalid_file, invalid_file};
+};
+
+// Is the number of a closed socket that of the next one made? Not while the system may still look at it.
+bool numbers_return_at_once();
+// Does a datagram socket hear that nobody was there? Windows is told not to say it, because it would end
+// receiving from everybody else as well.
+bool hears_refused_datagrams();
+
 // Would a child inherit it?
 bool is_inheritable(native_file native);
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 #include <cstdlib>
 #include <ctime>
 
@@ -65,6 +66,15 @@ void stay_interrupt_handler(SignalHandler) {}
 // A number or a pointer.
 Interrupter::Interrupter() : main_thread_((std::uintptr_t)::pthread_self()) {}
 void Interrupter::interrupt() const { ::pthread_kill((pthread_t)main_thread_, SIGINT); }
+
+MachinePipe::MachinePipe() { REQUIRE(::pipe(ends) == 0); }
+MachinePipe::~MachinePipe() {
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+bool numbers_return_at_once() { return true; }
+bool hears_refused_datagrams() { return true; }
 
 bool is_inheritable(native_file native) {
   const int flags = ::fcntl(native, F_GETFD);

@@ -127,6 +127,14 @@ void skip(std::string_view id, std::string_view capability) {
               static_cast<int>(capability.size()), capability.data());
 }
 
+bool lacks(std::string_view id, std::string_view capability) {
+  if (has(capability)) {
+    return false;
+  }
+  skip(id, capability);
+  return true;
+}
+
 unsigned skip_count() noexcept { return skips; }
 
 namespace {

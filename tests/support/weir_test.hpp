@@ -102,6 +102,8 @@ bool has(std::string_view capability);
 // Records that the statement `id` cannot be shown here for want of `capability`. Return from the test after
 // it.
 void skip(std::string_view id, std::string_view capability);
+// Both at once: true when the test is to return.
+bool lacks(std::string_view id, std::string_view capability);
 unsigned skip_count() noexcept;
 
 void run_test_body(Coro<void> (*body)(EventLoop& loop, Env& env));

@@ -1,6 +1,7 @@
 // DGRM: what waits for room, and flow control. UDP on loopback never waits under Linux, Unix datagrams do.
 #include "tests/net/datagrams/datagram_test.hpp"
 #include "tests/net/folder.hpp"
+#include "tests/support/raw_sockets.hpp"
 
 #include <cstdint>
 #include <ctime>
@@ -492,7 +493,7 @@ WEIR_TEST("DGRM-017 Unix endpoints by path, by socket, and in place of a stale f
   }
 }
 
-#if defined(WEIR_TEST_POSIX)
+#if !defined(WEIR_BACKEND_SIM)
 
 WEIR_TEST("DGRM-009 a receive that would block is ignored") {
   Endpoint near = co_await bound_endpoint(loop);
@@ -503,7 +504,7 @@ WEIR_TEST("DGRM-009 a receive that would block is ignored") {
     // The poll finds the datagram, and this callback, which runs before what was found, takes it.
     loop.call_soon([thief, &stolen] {
       char byte = 0;
-      stolen = ::recv(thief, &byte, 1, MSG_DONTWAIT) == 1;
+      stolen = raw_receive(thief, std::span(&byte, 1)) == 1;
     });
     co_await loop.sock_sendto(far, "x", near.address());
     co_await settle(loop);
@@ -516,7 +517,12 @@ WEIR_TEST("DGRM-009 a receive that would block is ignored") {
   co_await near.close();
 }
 
-#ifndef WEIR_BACKEND_KQUEUE  // where the number takes its events with it
+#if defined(WEIR_TEST_WINDOWS)
+WEIR_TEST("DGRM-008 a receive that fails for good closes the endpoint with its error") {
+  skip("DGRM-008", "descriptor_numbers");  // another file cannot be put under its number
+  co_return;
+}
+#elif !defined(WEIR_BACKEND_KQUEUE)  // where the number takes its events with it
 WEIR_TEST("DGRM-008 a receive that fails for good closes the endpoint with its error") {
   Endpoint near = co_await bound_endpoint(loop);
   Socket far = bound_socket();

@@ -1,0 +1,20 @@
+// Calls on sockets past weir, for tests in which somebody else is quicker. None waits.
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/detail/raw_address.hpp>
+
+#include <cstddef>
+#include <span>
+
+namespace weir::testing {
+
+// A connection that waited, or invalid_socket; the caller's to close.
+native_socket raw_accept(native_socket listening);
+void raw_close(native_socket native);
+// How many bytes were there, or -1.
+std::ptrdiff_t raw_receive(native_socket native, std::span<char> into);
+// Does a call return where it would have to wait? Of a connection to which nothing was sent.
+bool is_non_blocking(native_socket native);
+
+}  // namespace weir::testing

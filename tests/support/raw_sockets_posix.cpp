@@ -1,0 +1,17 @@
+// The calls of POSIX.
+#include "tests/support/raw_sockets.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace weir::testing {
+
+native_socket raw_accept(native_socket listening) { return ::accept(listening, nullptr, nullptr); }
+void raw_close(native_socket native) { ::close(native); }
+std::ptrdiff_t raw_receive(native_socket native, std::span<char> into) {
+  return ::recv(native, into.data(), into.size(), MSG_DONTWAIT);
+}
+bool is_non_blocking(native_socket native) { return (::fcntl(native, F_GETFL) & O_NONBLOCK) != 0; }
+
+}  // namespace weir::testing
