@@ -35,7 +35,7 @@ class Way(typing.NamedTuple):
 
 # In the order of the table. The first way that can be gone is taken.
 BACKENDS = {
-    'sim': [Way(POSIX, 'a simulated world', ['-Dloop_backend=sim'])],
+    'sim': [Way(True, 'a simulated world', ['-Dloop_backend=sim'])],
     'epoll': [Way(LINUX, 'this Linux', ['-Dloop_backend=epoll'])],
     'libevent': [Way(POSIX, 'this system, over libevent', ['-Dloop_backend=libevent'])],
     'kqueue': [Way(BSD, 'this system', ['-Dloop_backend=kqueue']),
