@@ -15,9 +15,14 @@ import subprocess
 import sys
 import time
 
+import conformance
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = os.cpu_count() or 2
 CLANG = 'clang++-19'
+# Windows starts no scripts, and as one some install Meson.
+MESON = ['meson'] if os.name != 'nt' or (shutil.which('meson') or '').lower().endswith('.exe') else [
+    sys.executable, '-m', 'mesonbuild.mesonmain']
 Counts = collections.namedtuple('Counts', 'passed failed skipped')
 CLOSING = re.compile(r'^weir-tests: (\S+) (\S+) passed=(\d+) failed=(\d+) skipped=(\d+)$', re.MULTILINE)
 SKIP = re.compile(r'^weir-skip:[ ]*(\S*)[ ]*(.*)$', re.MULTILINE)
@@ -105,7 +110,7 @@ def check_conformance(build):
 def configure(build, options, env):
     """A build directory is kept; one that cannot be configured any more is made anew."""
     def work():
-        command = ['meson', 'setup', build, *options]
+        command = [*MESON, 'setup', build, *options]
         if (ROOT / build / 'meson-private' / 'coredata.dat').exists():
             well, output = run(*command, '--reconfigure', quiet=True, env=env)
             if well:
@@ -127,9 +132,8 @@ def count(build):
     """Sums what the test programs say in their closing lines. One that died without it counts as one failure."""
     total, skips, suites = Counts(0, 0, 0), [], collections.defaultdict(lambda: Counts(0, 0, 0))
     nameless, bad = [], []
-    for line in (ROOT / build / 'meson-logs' / 'testlog.json').read_text().splitlines():
-        test = json.loads(line)
-        output = (test.get('stdout') or '') + '\n' + (test.get('stderr') or '')
+    for test in conformance.last_tests(ROOT / build):
+        output = test['stdout'] + '\n' + test['stderr']
         closings = CLOSING.findall(output)
         well = test['result'] in ('OK', 'EXPECTEDFAIL')
         if not well:
@@ -155,7 +159,7 @@ def check_tests(check, build, arguments, env=None):
     def work():
         log = ROOT / build / 'meson-logs' / 'testlog.json'
         log.unlink(missing_ok=True)
-        well, _ = run('meson', 'test', '-C', build, '--no-rebuild', '--num-processes', JOBS, '--print-errorlogs', *arguments,
+        well, _ = run(*MESON, 'test', '-C', build, '--no-rebuild', '--num-processes', JOBS, '--print-errorlogs', *arguments,
                       env=env)
         if not log.exists():
             return False, 'no test ran'

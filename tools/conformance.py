@@ -28,21 +28,34 @@ CLOSING = re.compile(r'^weir-tests: (\S+) (\S+) passed=', re.MULTILINE)
 SKIP = re.compile(r'^weir-skip:[ ]*(\S+)[ ]+(\S.*)$', re.MULTILINE)
 
 
+def last_tests(build):
+    """The tests of the last run, as `meson test` logs them, with lines that end in one way: a program of Windows has its own."""
+    for line in (build / 'meson-logs' / 'testlog.json').read_text().splitlines():
+        test = json.loads(line)
+        yield test | {stream: (test.get(stream) or '').replace('\r\n', '\n') for stream in ('stdout', 'stderr')}
+
+
+def program_of(test):
+    """How a test program of doctest is called, without its arguments: alone, or by what runs programs of another system. None of scripts."""
+    for at, part in enumerate(test['command'][:2]):
+        if part.endswith(('_test', '_test.exe')):
+            return test['command'][:at + 1]
+    return None
+
+
 def last_run(build):
     """What the last run of all tests said: per backend the ids that have a case, and the capability each skip lacks."""
     tested, skips = collections.defaultdict(set), collections.defaultdict(dict)
-    for line in (build / 'meson-logs' / 'testlog.json').read_text().splitlines():
-        test = json.loads(line)
-        # A test program of doctest is run by itself; scripts have their own closing lines and decide no statement.
-        program = test['command'][0] if test['command'][0].endswith('_test') else None
-        output = test.get('stdout') or ''
-        closing = CLOSING.search(output)
+    for test in last_tests(build):
+        # Scripts have their own closing lines and decide no statement.
+        program = program_of(test)
+        closing = CLOSING.search(test['stdout'])
         if program is None or closing is None:
             continue
         backend = closing.group(2)
-        cases = subprocess.run([program, '--list-test-cases', '--no-version'], capture_output=True, text=True, check=True)
+        cases = subprocess.run([*program, '--list-test-cases', '--no-version'], capture_output=True, text=True, check=True)
         tested[backend] |= set(ID.findall(cases.stdout))
-        for name, capability in SKIP.findall(output):
+        for name, capability in SKIP.findall(test['stdout']):
             skips[backend].update({one: capability.strip() for one in ID.findall(name)})
     return tested, skips
 

@@ -3,45 +3,66 @@
 Each backend has a build directory of its own, build/matrix-NAME, which is kept: a second run builds nothing anew.
 """
 
-import collections
-import pathlib
+import os
+import platform
 import re
+import shutil
 import subprocess
 import sys
+import typing
 
 import conformance
-from check import ROOT, Check, build_all, check_tests, configure
+from check import ROOT, Check, build_all, check_tests, configure, run
 
 README = ROOT / 'backends' / 'README.md'
 BEGIN = '<!-- table: begin; written by tools/matrix --write -->'
 END = '<!-- table: end -->'
 LINUX = sys.platform.startswith('linux')
+BSD = sys.platform.startswith(('darwin', 'freebsd', 'netbsd', 'openbsd', 'dragonfly'))
+POSIX = os.name == 'posix'
+WINDOWS = os.name == 'nt'
+# tools/setup knows on Debian alone how to come by mingw and Wine, and Wine runs what the processor can.
+WINE = LINUX and platform.machine() == 'x86_64' and shutil.which('apt-get') is not None
 
-# Name -> what runs it here, or None; in the order of the table.
-Way = collections.namedtuple('Way', 'words options')
+
+class Way(typing.NamedTuple):
+    """One way to run a backend: whether it can be gone here, in words, how the build is configured, and what tools/setup is told first."""
+    can: bool
+    words: str
+    options: list
+    setup: list = []
+
+
+# In the order of the table. The first way that can be gone is taken.
 BACKENDS = {
-    'sim': Way('a simulated world', ['-Dloop_backend=sim', '-Dtest_backends=sim']),
-    'epoll': Way('this Linux', ['-Dloop_backend=epoll', '-Dtest_backends=epoll']) if LINUX else None,
-    'libevent': Way('this system, over libevent', ['-Dloop_backend=libevent', '-Dtest_backends=libevent']),
-    'kqueue': Way('a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto', '-Dtest_backends=kqueue'])
-              if LINUX else Way('this system', ['-Dloop_backend=kqueue', '-Dtest_backends=kqueue']),
-    'poll': Way('this system', ['-Dloop_backend=poll', '-Dtest_backends=poll']),
-    'iocp': None,
-    'io_uring': None,
+    'sim': [Way(True, 'a simulated world', ['-Dloop_backend=sim'])],
+    'epoll': [Way(LINUX, 'this Linux', ['-Dloop_backend=epoll'])],
+    'libevent': [Way(POSIX, 'this system, over libevent', ['-Dloop_backend=libevent'])],
+    'kqueue': [Way(BSD, 'this system', ['-Dloop_backend=kqueue']),
+               Way(LINUX, 'a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto'])],
+    'poll': [Way(POSIX, 'this system', ['-Dloop_backend=poll'])],
+    'iocp': [Way(WINDOWS, 'this Windows', ['-Dloop_backend=iocp']),
+             Way(WINE, 'Wine, cross built; installs what tools/setup --windows names', [
+                 '--cross-file', 'tools/cross/x86_64-w64-mingw32.ini', '--cross-file', 'build/mingw-paths.ini',
+                 '-Dloop_backend=iocp'], ['--windows'])],
+    'io_uring': [],
 }
+# Where it has not been tried, a compiler may warn of what it likes.
+STRICT = ['--werror'] if LINUX else []
 
 
 def is_written(name):
     return (ROOT / 'backends' / name / 'meson.build').exists()
 
 
-def can_run(name):
-    return is_written(name) and BACKENDS[name] is not None
+def way_of(name):
+    return next((way for way in BACKENDS[name] if way.can and is_written(name)), None)
 
 
 def list_backends():
-    for name, way in BACKENDS.items():
-        print(f'{name:<9} {way.words if can_run(name) else "not written yet" if not is_written(name) else "not on this system"}')
+    for name in BACKENDS:
+        way = way_of(name)
+        print(f'{name:<9} {way.words if way else "not on this system" if is_written(name) else "not written yet"}')
 
 
 def build_directory(name):
@@ -50,8 +71,11 @@ def build_directory(name):
 
 def test_backend(check, name):
     """True when all is green."""
-    build, way = build_directory(name), BACKENDS[name]
-    return (check.phase(f'{name}: configure', configure(build, ['--werror', *way.options], {}))
+    build, way = build_directory(name), way_of(name)
+    if way.setup and not check.phase(f'{name}: setup', lambda: (run(ROOT / 'tools' / 'setup', *way.setup)[0], '')):
+        return False
+    options = [*STRICT, *way.options, f'-Dtest_backends={name}']
+    return (check.phase(f'{name}: configure', configure(build, options, {}))
             and check.phase(f'{name}: build', build_all(build))
             # Packaging is the same with every backend; tools/check tests it.
             and check.phase(f'{name}: tests', check_tests(check, build, ['--no-suite', 'packaging'])))
@@ -59,8 +83,9 @@ def test_backend(check, name):
 
 def capabilities(name):
     """What the backend says of itself: name -> bool. Asked of a test program, for which no tool has to be built."""
-    program = ROOT / build_directory(name) / 'tests' / f'runtime_version_{name}_test'
-    said = subprocess.run([program, '-tc=every capability*'], capture_output=True, text=True, check=True).stdout
+    program = next(conformance.program_of(test) for test in conformance.last_tests(ROOT / build_directory(name))
+                   if test['name'].endswith(f'runtime/version.{name}'))
+    said = subprocess.run([*program, '-tc=every capability*'], capture_output=True, text=True, check=True).stdout
     return {one: answer == 'yes' for one, answer in re.findall(r'^weir-capability: (\w+) (yes|no)$', said, re.MULTILINE)}
 
 
@@ -103,16 +128,24 @@ def main(list_only, write, names):
     if list_only:
         list_backends()
         return 0
+    chosen = [name for name in names or BACKENDS if way_of(name)]
+    for name in names:
+        if name not in chosen:
+            print(f"tools/matrix: '{name}' cannot run here: see tools/matrix --list", file=sys.stderr)
+            return 2
     check = Check()
-    chosen = [name for name in names or BACKENDS if can_run(name)]
     green = True
     for name in names or BACKENDS:
         if name in chosen:
             green = test_backend(check, name) and green
         else:
             check.left_out(name, 'it cannot run here: see tools/matrix --list')
-    if not names and green:
-        check.phase('table of backends/README.md', check_table(chosen, write))
+    if not names:
+        table_phase = 'table of backends/README.md'
+        if any(is_written(name) and name not in chosen for name in BACKENDS):
+            check.left_out(table_phase, 'not every backend can run here')
+        elif green:
+            check.phase(table_phase, check_table(chosen, write))
     return check.finish()
 
 

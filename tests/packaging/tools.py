@@ -21,7 +21,8 @@ cases = Cases('packaging/tools', 'all')
 
 for command in (['tools/check', '--bogus'], ['tools/check', '--compiler'], ['tools/check', '--compiler=tcc'],
                 ['tools/demo', '--bogus'], ['tools/bench', '--bogus'], ['tools/bench', '--only'], ['tools/bench', '--rounds=x'],
-                ['tools/setup', 'everything'], ['tools/tidy.py', '--root']):
+                ['tools/setup', 'everything'], ['tools/setup_windows', 'openssl'], ['tools/cross/weir-wine-run'],
+                ['tools/tidy.py', '--root']):
     done = run(source / command[0], *command[1:])
     cases.check(f'{" ".join(command)}: one line and status 2', done.code == 2 and len(done.output.splitlines()) == 2, done.output)
 
