@@ -354,7 +354,8 @@ TEST_CASE("clause 10: errors of files and of their connections") {
   CHECK((waiting.result == -ECONNRESET || waiting.result == -EPIPE));
   CHECK(waiting.answers == 1);
   Sending late(file.native, 0, large);
-  CHECK(loop.finish(late, pair.client.handle) == -EPIPE);
+  const std::int64_t too_late = loop.finish(late, pair.client.handle);
+  CHECK((too_late == -EPIPE || (too_late == -ECONNRESET && weir::testing::tells_resets_again())));
 
   Pair ended(loop);
   CHECK(loop.backend.shutdown_write(ended.client.handle) == 0);

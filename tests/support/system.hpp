@@ -61,6 +61,8 @@ bool numbers_return_at_once();
 // Does a datagram socket hear that nobody was there? Windows is told not to say it, because it would end
 // receiving from everybody else as well.
 bool hears_refused_datagrams();
+// Who was told of a reset and sends all the same: is he told of the reset again, and not of a broken pipe?
+bool tells_resets_again();
 
 // Would a child inherit it?
 bool is_inheritable(native_file native);

@@ -74,6 +74,7 @@ MachinePipe::~MachinePipe() {
 }
 
 bool numbers_return_at_once() { return true; }
+bool tells_resets_again() { return false; }
 bool hears_refused_datagrams() { return true; }
 
 bool is_inheritable(native_file native) {

@@ -140,6 +140,7 @@ MachinePipe::~MachinePipe() {
 }
 
 bool numbers_return_at_once() { return false; }
+bool tells_resets_again() { return true; }
 bool hears_refused_datagrams() { return false; }
 
 bool is_inheritable(native_file native) {
