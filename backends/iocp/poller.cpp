@@ -206,8 +206,7 @@ void IocpPoller::ask(Registration& registration) noexcept {
   }
 }
 
-// The readers of a socket that cannot be probed, because it listens or has neither peer nor address, wait for
-// a poll.
+// The readers of a socket that cannot be probed, because it has neither peer nor address, wait for a poll.
 void IocpPoller::probe(Registration& registration) noexcept {
   Probe& probe = registration.probe;
   if (probe.asked != Asked::nothing) {

@@ -124,7 +124,8 @@ concept TakesOperations = requires(P& p, const P& cp, native_socket native, Op& 
   { p.withdraw(op) } noexcept -> std::same_as<void>;
   { cp.pending_operations() } noexcept -> std::same_as<std::size_t>;
 };
-// Asked of such a poller's watch() beside the interest: the socket was adopted, and nobody else waits for it.
+// Asked of such a poller's watch() beside the interest: the socket was adopted and does not listen, and
+// nobody else waits for it.
 inline constexpr Interest adopted_interest = 8;
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -127,7 +127,10 @@ std::int64_t ReadinessBackend<Poller>::sync(BackendHandle& handle, bool always) 
     return 0;
   }
   const bool is_first = handle.registered() == no_interest;
-  const Interest adopted = is_adopted(handle) && !handle.is_watched() ? adopted_interest : no_interest;
+  const bool listens = handle.reader != nullptr && (handle.reader->kind == OpKind::accept ||
+                                                    handle.reader->kind == OpKind::accept_stream);
+  const bool by_itself = is_adopted(handle) && !handle.is_watched() && !listens;
+  const Interest adopted = by_itself ? adopted_interest : no_interest;
   const std::int64_t error = is_first ? poller_.watch(handle.native, handle.token(), interest | adopted)
                                       : poller_.rewatch(handle.native, handle.token(), interest | adopted);
   if (error < 0) {
