@@ -105,11 +105,16 @@ Submitted OverlappedOperations::submit_send(SendOp& op) noexcept {
   if (pending == nullptr) {
     return declined;
   }
-  constexpr std::size_t most = 64;
-  std::array<WSABUF, most> pieces;
-  const std::size_t count = std::min(op.buffers.size(), most);
-  std::transform(op.buffers.begin(), op.buffers.begin() + static_cast<std::ptrdiff_t>(count), pieces.begin(),
-                 piece_of);
+  // What the system has is not seen to shrink: no more at once than is soon gone.
+  constexpr std::size_t most_pieces = 64;
+  std::size_t left = 256 * 1024;
+  std::array<WSABUF, most_pieces> pieces;
+  std::size_t count = 0;
+  while (count != std::min(op.buffers.size(), most_pieces) && left != 0) {
+    const ConstBuffer buffer = op.buffers[count].first(std::min(op.buffers[count].size(), left));
+    pieces[count++] = piece_of(buffer);
+    left -= buffer.size();
+  }
   return submitted(*pending, ::WSASend(pending->native, pieces.data(), static_cast<DWORD>(count), nullptr, 0,
                                        &pending->system, nullptr) != 0);
 }

@@ -147,13 +147,7 @@ class ReadinessBackend {
       return false;
     }
   }
-  static bool writer_waits(const BackendHandle& handle) noexcept {
-    if constexpr (TakesOperations<Poller>) {
-      return handle.writer != nullptr && !handle.writer_given;
-    } else {
-      return handle.writer != nullptr;
-    }
-  }
+  static bool writer_waits(const BackendHandle& handle) noexcept;
   bool is_adopted(BackendHandle& handle) noexcept;
   std::optional<Started> give(Op& op) noexcept;
   bool take_back(BackendHandle& handle, Op& op) noexcept;

@@ -93,6 +93,16 @@ void ReadinessBackend<Poller>::settle(BackendHandle& handle) noexcept {
 
 // --- Registrations
 
+// Is there a writer who waits for the poller to report?
+template <class Poller>
+bool ReadinessBackend<Poller>::writer_waits(const BackendHandle& handle) noexcept {
+  if constexpr (TakesOperations<Poller>) {
+    return handle.writer != nullptr && !handle.writer_given;
+  } else {
+    return handle.writer != nullptr;
+  }
+}
+
 // Edge-triggered, a descriptor is registered once, for both directions and for life. Level-triggered it is
 // registered for what somebody waits for, and for nothing else: hang-ups are reported even to an empty
 // interest, so that one leaves the poller.

@@ -109,6 +109,12 @@ void report_unreachable_peers(native_socket native, BOOL report) noexcept {
   ::WSAIoctl(native, SIO_UDP_CONNRESET, &report, sizeof report, nullptr, 0, &size, nullptr, nullptr);
 }
 
+// Wine tells of a reset in no other way, once its server has taken note of it.
+bool is_reset(native_socket native) noexcept {
+  WSAPOLLFD asked{native, POLLRDNORM, 0};
+  return ::WSAPoll(&asked, 1, 0) > 0 && (asked.revents & POLLERR) != 0;
+}
+
 bool is_too_long(const RawAddress& address, const SystemAddress& system) noexcept {
   return address.family == AddressFamily::unix_domain && system.length == 0;
 }
@@ -309,6 +315,9 @@ std::int64_t WindowsSockets::get_option(native_socket native, SocketOption optio
     return get_multicast_option(native, option);
   }
   const OptionName which = option_name(option);
+  if (option == SocketOption::reuse_port) {
+    return 0;  // there is none that could be set
+  }
   if (which.level < 0) {
     return -ENOTSUP;
   }
@@ -322,8 +331,10 @@ std::int64_t WindowsSockets::get_option(native_socket native, SocketOption optio
     return 1;
   }
   const std::int64_t value = int_option(native, which.level, which.name);
-  return option == SocketOption::error && value > 0 ? -negated_error(static_cast<unsigned long>(value))
-                                                    : value;
+  if (option != SocketOption::error || value < 0) {
+    return value;
+  }
+  return value > 0 ? -negated_error(static_cast<unsigned long>(value)) : is_reset(native) ? ECONNRESET : 0;
 }
 
 std::int64_t WindowsSockets::shutdown(native_socket native, ShutdownHow how) noexcept {
@@ -434,9 +445,7 @@ std::int64_t WindowsSockets::receive(native_socket native, std::span<std::byte> 
   if (received < 0) {
     return last_socket_error(native);
   }
-  // Wine tells a reset as an end, and as an error only here.
-  WSAPOLLFD asked{native, POLLRDNORM, 0};
-  return !into.empty() && ::WSAPoll(&asked, 1, 0) > 0 && (asked.revents & POLLERR) != 0 ? -ECONNRESET : 0;
+  return !into.empty() && is_reset(native) ? -ECONNRESET : 0;
 }
 
 std::int64_t WindowsSockets::send(native_socket native, ConstBuffer buffer) noexcept {

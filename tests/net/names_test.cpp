@@ -392,7 +392,9 @@ WEIR_TEST("SOCK-006 sock_connect with a host name resolves it for the socket's o
   Socket closed;
   CHECK_THROWS_AS((void)loop.sock_connect(closed, "many.test", port), std::invalid_argument);
   auto [local, other] = Socket::pair();
-  CHECK_THROWS_AS((void)loop.sock_connect(local, "many.test", port), std::invalid_argument);
+  if (local.family() == AddressFamily::unix_domain) {  // Windows makes pairs of other sockets
+    CHECK_THROWS_AS((void)loop.sock_connect(local, "many.test", port), std::invalid_argument);
+  }
   co_await stop_server(std::move(server));
 }
 

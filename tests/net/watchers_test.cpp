@@ -1,5 +1,6 @@
 // FDW: add_reader, add_writer and their removal.
 #include "tests/net/net_test.hpp"
+#include "tests/support/system.hpp"
 
 #if defined(WEIR_TEST_POSIX)
 #include <sys/eventfd.h>
@@ -342,7 +343,8 @@ TEST_CASE("FDW: closing the loop destroys the callbacks") {
 WEIR_TEST(
     "FDW-012 pipes, terminals and event descriptors can be watched, a regular file as the system has it") {
   if (!has("native_descriptors")) {
-    CHECK_THROWS_AS(loop.add_reader(native_socket{0}, [] {}), NotSupportedError);
+    const MachinePipe pipe;
+    CHECK_THROWS_AS(loop.add_reader(pipe.ends[0], [] {}), NotSupportedError);
     skip("FDW-012", "native_descriptors");
     co_return;
   }

@@ -14,7 +14,7 @@ source, work = sys.argv[1], pathlib.Path(sys.argv[2])
 cases = Cases('packaging/options', 'all')
 
 REFUSED = {
-    '-Dloop_backend=iocp': 'The backend iocp is not written yet',
+    '-Dloop_backend=iocp': 'The backend iocp needs Windows, and this host is linux',
     '-Dloop_backend=io_uring': 'The backend io_uring is not written yet',
     '-Dtest_backends=sim,io_uring': 'The backend io_uring is not written yet',
     '-Dtls=true': 'TLS is not written yet',

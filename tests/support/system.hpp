@@ -58,11 +58,13 @@ class MachinePipe {
 
 // Is the number of a closed socket that of the next one made? Not while the system may still look at it.
 bool numbers_return_at_once();
-// Does a datagram socket hear that nobody was there? Windows is told not to say it, because it would end
-// receiving from everybody else as well.
-bool hears_refused_datagrams();
 // Who was told of a reset and sends all the same: is he told of the reset again, and not of a broken pipe?
 bool tells_resets_again();
+
+// Can it be said when a silent connection counts as dead? Not to Wine.
+bool times_keep_alive();
+// Are there files that can be read and yet not be sent by the system?
+bool has_unsendable_files();
 
 // Would a child inherit it?
 bool is_inheritable(native_file native);

@@ -74,8 +74,9 @@ MachinePipe::~MachinePipe() {
 }
 
 bool numbers_return_at_once() { return true; }
+bool times_keep_alive() { return true; }
+bool has_unsendable_files() { return true; }
 bool tells_resets_again() { return false; }
-bool hears_refused_datagrams() { return true; }
 
 bool is_inheritable(native_file native) {
   const int flags = ::fcntl(native, F_GETFD);

@@ -140,8 +140,11 @@ MachinePipe::~MachinePipe() {
 }
 
 bool numbers_return_at_once() { return false; }
+bool times_keep_alive() {
+  return ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == nullptr;
+}
+bool has_unsendable_files() { return false; }
 bool tells_resets_again() { return true; }
-bool hears_refused_datagrams() { return false; }
 
 bool is_inheritable(native_file native) {
   DWORD flags = 0;
