@@ -128,8 +128,10 @@ std::int64_t last_socket_error() noexcept {
 std::int64_t last_socket_error(std::uintptr_t native) noexcept {
   const std::int64_t error = last_socket_error();
   DWORD flags = 0;
+  const HANDLE handle = reinterpret_cast<HANDLE>(native);
+  // What no socket has for a number, stands for this process elsewhere.
   const bool is_gone =
-      error == -ENOTSOCK && ::GetHandleInformation(reinterpret_cast<HANDLE>(native), &flags) == 0;
+      error == -ENOTSOCK && (handle == INVALID_HANDLE_VALUE || ::GetHandleInformation(handle, &flags) == 0);
   return is_gone ? -EBADF : error;
 }
 

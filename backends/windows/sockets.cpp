@@ -345,9 +345,8 @@ std::int64_t WindowsSockets::shutdown(native_socket native, ShutdownHow how) noe
 }
 
 std::int64_t WindowsSockets::adopt(native_socket native) noexcept {
-  start_winsock();
-  const std::int64_t error = prepare(native);
-  return error == -ENOTSOCK ? -ENOTSUP : error;
+  const std::int64_t its_type = type(native);
+  return its_type == -ENOTSOCK ? -ENOTSUP : its_type < 0 ? its_type : prepare(native);
 }
 
 std::int64_t WindowsSockets::is_blocking(native_socket native) noexcept {
