@@ -105,9 +105,10 @@ Submitted OverlappedOperations::submit_send(SendOp& op) noexcept {
   if (pending == nullptr) {
     return declined;
   }
-  // What the system has is not seen to shrink: no more at once than is soon gone.
+  // What the system has is not seen to shrink: no more than is soon gone. The rest is sent without waiting,
+  // once these have shown that there is room again.
   constexpr std::size_t most_pieces = 64;
-  std::size_t left = 256 * 1024;
+  std::size_t left = 4 * 1024;
   std::array<WSABUF, most_pieces> pieces;
   std::size_t count = 0;
   while (count != std::min(op.buffers.size(), most_pieces) && left != 0) {

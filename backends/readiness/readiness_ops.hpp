@@ -264,6 +264,7 @@ void ReadinessBackend<Poller>::complete(Op& op, std::int64_t result) noexcept {
     answer_later(handle, op, -EBADF);
   } else {
     handle.writer = nullptr;
+    handle.learn(is_writable);  // there may be room again
     answer_later(handle, op, result);
   }
 }

@@ -1,5 +1,6 @@
 // TRAN: the life of a stream transport, reading, and ends.
 #include "tests/net/net_test.hpp"
+#include "tests/support/system.hpp"
 
 #include <array>
 
@@ -68,9 +69,11 @@ WEIR_TEST("TRAN-004 close stops reading, flushes what is buffered, then closes")
   auto w = co_await wire(loop, true);
   const std::string written = clog(*w.transport);
   w.transport->close();
-  co_await loop.sock_sendall(w.peer, "too late");
   // The system may reset a connection that is closed with unread bytes; the flushed ones have arrived by
   // then.
+  if (keeps_bytes_before_reset()) {
+    co_await loop.sock_sendall(w.peer, "too late");
+  }
   const std::string read = co_await read_exactly(loop, w.peer, written.size());
   CHECK(read == written);
   co_await until([&] { return w.protocol->lost != 0; });

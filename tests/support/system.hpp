@@ -61,6 +61,8 @@ bool numbers_return_at_once();
 // Who was told of a reset and sends all the same: is he told of the reset again, and not of a broken pipe?
 bool tells_resets_again();
 
+// Are bytes that came before a reset still there to be read?
+bool keeps_bytes_before_reset();
 // Can it be said when a silent connection counts as dead? Not to Wine.
 bool times_keep_alive();
 // Are there files that can be read and yet not be sent by the system?

@@ -74,6 +74,7 @@ MachinePipe::~MachinePipe() {
 }
 
 bool numbers_return_at_once() { return true; }
+bool keeps_bytes_before_reset() { return true; }
 bool times_keep_alive() { return true; }
 bool has_unsendable_files() { return true; }
 bool tells_resets_again() { return false; }

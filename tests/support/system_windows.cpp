@@ -140,6 +140,7 @@ MachinePipe::~MachinePipe() {
 }
 
 bool numbers_return_at_once() { return false; }
+bool keeps_bytes_before_reset() { return false; }
 bool times_keep_alive() {
   return ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == nullptr;
 }
