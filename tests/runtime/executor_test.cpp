@@ -1,5 +1,6 @@
 // EXEC: run_in_executor, the default executor, to_thread. Under sim there are no worker threads: jobs run on
 // the loop's, in a later turn, and that is what is tested there.
+#include "tests/support/awaited.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include "runtime/loop_access.hpp"
@@ -9,7 +10,6 @@
 #include <weir/executor.hpp>
 
 #include <atomic>
-#include <latch>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -181,7 +181,7 @@ WEIR_TEST("EXEC-002 the closure is destroyed on the loop's thread, before the re
 
 WEIR_TEST("EXEC-002 a job whose future was cancelled does not begin, and is released") {
   ThreadPoolExecutor pool({.max_workers = 1});
-  std::latch gate(1);
+  Latch gate(1);
   bool second_ran = false;
   auto probe = std::make_shared<int>(1);
   std::optional<Future<void>> first;
@@ -203,7 +203,7 @@ WEIR_TEST("EXEC-002 a job whose future was cancelled does not begin, and is rele
 
 WEIR_TEST("EXEC-002 a job that ends after its future was cancelled changes nothing") {
   std::atomic<bool> began = false;
-  std::latch gate(1);
+  Latch gate(1);
   bool ended = false;
   Future<int> future = loop.run_in_executor(nullptr, [&]() -> int {
     began = true;
@@ -248,7 +248,7 @@ TEST_CASE("EXEC-003 the wrong kind of executor does not compile") {
 }
 
 WEIR_TEST("EXEC-004 shutdown_default_executor() waits for its jobs while the loop serves others") {
-  std::latch gate(1);
+  Latch gate(1);
   std::atomic<int> finished = 0;
   int ticks = 0;
   for (int i = 0; i != 3; ++i) {
@@ -281,8 +281,8 @@ WEIR_TEST("EXEC-004 without a default executor there is nothing to wait for") {
 }
 
 WEIR_TEST("EXEC-004 with a time-out it warns and leaves the threads to finish by themselves") {
-  std::latch gate(1);
-  std::latch ended(1);
+  Latch gate(1);
+  Latch ended(1);
   if (has_threads) {
     loop.run_in_executor(nullptr, [&] {
       gate.wait();
@@ -303,7 +303,7 @@ WEIR_TEST("EXEC-004 with a time-out it warns and leaves the threads to finish by
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "EXEC-004 one that is cancelled takes its timer along") {
-  std::latch gate(1);
+  Latch gate(1);
   std::atomic<bool> ended = false;
   loop.run_in_executor(nullptr, [&] {
     if (has_threads) {
@@ -364,9 +364,9 @@ WEIR_TEST("EXEC-006 to_thread returns the value of the function or rethrows its 
 }
 
 WEIR_TEST("EXEC-006 to_thread runs beside other tasks") {
-  std::latch gate(1);
+  Latch gate(1);
   int ticks = 0;
-  const auto ticking = [](int& count, std::latch& opens) -> Coro<void> {
+  const auto ticking = [](int& count, Latch& opens) -> Coro<void> {
     for (int i = 0; i != 5; ++i) {
       co_await sleep(1us);
       ++count;
@@ -447,7 +447,7 @@ TEST_CASE("EXEC-008 several loops share an executor, and each gets its own resul
 TEST_CASE("EXEC-008 a loop that closes before its job ends leaves the executor to the others") {
   Env env;
   ThreadPoolExecutor pool({.max_workers = 1});
-  std::latch gate(1);
+  Latch gate(1);
   std::atomic<int> ran = 0;
   auto probe = std::make_shared<int>(1);
   auto first = std::make_unique<EventLoop>();

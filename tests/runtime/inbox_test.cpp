@@ -1,5 +1,6 @@
 // The inbox by itself, with a loop of the simplest kind: exactly once, in order, woken, and closed in the
 // middle.
+#include "tests/support/awaited.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include "backends/chosen.hpp"
@@ -42,8 +43,7 @@ class MiniLoop {
     inbox->take(ready_);
     if (ready_.empty() && inbox->prepare_sleep()) {
       ++sleeps;
-      slept = true;
-      slept.notify_all();
+      slept.store(true);
       backend_->poll(TimePoint::max());
       inbox->woke();
     }
@@ -60,7 +60,7 @@ class MiniLoop {
   }
 
   std::uint64_t sleeps = 0;
-  std::atomic<bool> slept = false;
+  Awaited<bool> slept{false};
 
  private:
   void run(ReadyAction action) {

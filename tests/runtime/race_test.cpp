@@ -1,5 +1,6 @@
 // What eight threads do to a loop at once: posts that find it asleep, awake and closing, and cancellations
 // through the public door. Made for the thread sanitizer.
+#include "tests/support/awaited.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/concurrent_future.hpp>
@@ -23,7 +24,7 @@ constexpr int thread_count = 8;
 
 // What becomes of one thread's posts. Only `gone` and the two numbers of the poster are seen by two threads.
 struct Poster {
-  std::atomic<long> gone = 0;  // callbacks that were destroyed, run or not
+  Awaited<long> gone{0};  // callbacks that were destroyed, run or not
   std::atomic<bool> refused = false;
   long accepted = 0;
   long ran = 0;
@@ -38,8 +39,7 @@ class Posted {
   Posted& operator=(Posted&&) = delete;
   ~Posted() {
     if (poster_ != nullptr) {
-      poster_->gone.fetch_add(1);
-      poster_->gone.notify_all();
+      poster_->gone.add(1);
     }
   }
   void run() const {

@@ -1,4 +1,5 @@
 // ThreadPoolExecutor by itself. Needs no loop, and is the same on every backend.
+#include "tests/support/awaited.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/exceptions.hpp>
@@ -7,7 +8,6 @@
 #include <atomic>
 #include <cstddef>
 #include <future>
-#include <latch>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -20,8 +20,8 @@ using namespace weir::testing;
 TEST_CASE("EXEC-001 thread pool: threads start when work comes and none is idle") {
   ThreadPoolExecutor pool({.max_workers = 4});
   CHECK(pool.worker_count() == 0);
-  std::latch running(3);
-  std::latch gate(1);
+  Latch running(3);
+  Latch gate(1);
   for (int i = 0; i != 3; ++i) {
     pool.submit([&] {
       running.count_down();
@@ -75,8 +75,8 @@ TEST_CASE("EXEC-005 thread pool: after shutdown() it refuses jobs and destroys t
 TEST_CASE("EXEC-004 thread pool: shutdown waits for the queued jobs, or drops them if told") {
   std::atomic<int> ran = 0;
   auto probe = std::make_shared<int>(1);
-  std::latch began(1);
-  std::latch gate(1);
+  Latch began(1);
+  Latch gate(1);
   ThreadPoolExecutor pool({.max_workers = 1});
   pool.submit([&] {
     began.count_down();

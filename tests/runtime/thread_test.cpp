@@ -1,4 +1,5 @@
 // THRD: what other threads may do to a loop.
+#include "tests/support/awaited.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/concurrent_future.hpp>
@@ -53,9 +54,8 @@ Coro<void> fails_at_once() {
   throw std::out_of_range("at once");
   co_return;
 }
-Coro<void> notes_cancellation(std::atomic<bool>* started, std::thread::id* thread) {
+Coro<void> notes_cancellation(Awaited<bool>* started, std::thread::id* thread) {
   started->store(true);
-  started->notify_all();
   try {
     co_await get_running_loop().create_future<void>();
   } catch (const CancelledError&) {
@@ -73,7 +73,7 @@ Coro<void> owns(std::shared_ptr<int>, bool* ran) {
 TEST_CASE_FIXTURE(LoopFixture, "THRD-001 a post wakes a loop that sleeps") {
   // There and back, so that every post meets the loop on its way to sleep or asleep. A lost wake-up hangs.
   constexpr int rounds = 2000;
-  std::atomic<int> answered = 0;
+  Awaited<int> answered{0};
   const TimePoint begun = loop.time();
   TimerHandle deadline;
   if (has("real_clock")) {  // under sim the hour would pass at once
@@ -81,10 +81,7 @@ TEST_CASE_FIXTURE(LoopFixture, "THRD-001 a post wakes a loop that sleeps") {
   }
   std::thread other([&] {
     for (int round = 1; round <= rounds; ++round) {
-      loop.call_soon_threadsafe([&answered, round] {
-        answered.store(round);
-        answered.notify_one();
-      });
+      loop.call_soon_threadsafe([&answered, round] { answered.store(round); });
       while (answered.load() != round) {
         answered.wait(round - 1);
       }
@@ -316,7 +313,7 @@ TEST_CASE_FIXTURE(LoopFixture, "THRD-006 what create_task throws reaches the wai
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "THRD-007 cancelling the thread future cancels the task on the loop") {
-  std::atomic<bool> started = false;
+  Awaited<bool> started{false};
   std::thread::id cancelled_on;
   bool saw_cancellation = false;
   bool second_cancel = true;
@@ -418,7 +415,7 @@ TEST_CASE_FIXTURE(LoopFixture, "THRD-007 an outcome that comes after the cancell
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "THRD-008 a task cancelled on the loop cancels the waiting thread's future") {
-  std::atomic<bool> started = false;
+  Awaited<bool> started{false};
   std::thread::id cancelled_on;
   bool saw_cancellation = false;
   std::thread other([&] {
@@ -443,7 +440,7 @@ TEST_CASE_FIXTURE(LoopFixture, "THRD-008 a task cancelled on the loop cancels th
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "THRD-008 a loop that closes first cancels it too") {
-  std::atomic<bool> started = false;
+  Awaited<bool> started{false};
   std::thread::id cancelled_on;
   ConcurrentFuture<void> running =
       run_coroutine_threadsafe(notes_cancellation(&started, &cancelled_on), loop);
@@ -483,8 +480,8 @@ TEST_CASE("THRD-009 loops on several threads run side by side and post to each o
     bool own_loop_runs = true;
   };
   std::array<Station, count> stations;
-  std::atomic<std::size_t> ready = 0;
-  std::atomic<std::size_t> left = count;
+  Awaited<std::size_t> ready{0};
+  Awaited<std::size_t> left{count};
   struct Ring {
     std::array<Station, count>& stations;
     void visit(std::size_t at, int hop) {
@@ -506,8 +503,7 @@ TEST_CASE("THRD-009 loops on several threads run side by side and post to each o
       EventLoop loop;
       Station& own = stations[index];
       own.remote = loop.remote();
-      ready.fetch_add(1);
-      ready.notify_all();
+      ready.add(1);
       for (std::size_t seen = ready.load(); seen != count; seen = ready.load()) {
         ready.wait(seen);
       }
@@ -518,8 +514,7 @@ TEST_CASE("THRD-009 loops on several threads run side by side and post to each o
       }
       loop.run_forever();
       // Nobody closes while another may still post to it.
-      left.fetch_sub(1);
-      left.notify_all();
+      left.add(static_cast<std::size_t>(-1));
       for (std::size_t seen = left.load(); seen != 0; seen = left.load()) {
         left.wait(seen);
       }
