@@ -242,10 +242,10 @@ def check_clang_tidy(build, seconds):
             return False, '.clang-tidy names what clang-tidy does not know'
         built = {os.path.relpath(os.path.join(entry['directory'], entry['file']), ROOT)
                  for entry in json.loads((ROOT / build / 'compile_commands.json').read_text())}
-        # What this build compiles; for a header clang-tidy takes the flags of a source near it. Those of backends that are not built
-        # include what this system need not have.
-        foreign = tuple(f'backends/{path.parent.name}/' for path in ROOT.glob('backends/*/meson.build')
-                        if not any(name.startswith(f'backends/{path.parent.name}/') for name in built))
+        # What this build compiles; for a header clang-tidy takes the flags of a source near it. Those of other systems include what
+        # this one need not have.
+        folders = {f'backends/{source.parent.name}/' for source in ROOT.glob('backends/*/*.cpp')}
+        foreign = tuple(folder for folder in folders if not any(name.startswith(folder) for name in built))
         names = [name for name in changed_files()
                  if name in built or (name.endswith('.hpp') and not name.startswith(foreign))]
         names.sort(key=lambda name: (name.startswith('tests/'), name))
