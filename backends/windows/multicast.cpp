@@ -3,8 +3,11 @@
 #include "backends/windows/sockets.hpp"
 #include "backends/windows/winsock.hpp"
 
+#include <iphlpapi.h>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <new>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -16,12 +19,33 @@ std::int64_t set(native_socket native, int level, int name, const auto& value) n
              : 0;
 }
 
+// IPv4 names an interface by an address of it. Windows takes 0.0.0.N for a number too, Wine does not.
+ULONG address_of_interface(std::uint32_t number) noexcept {
+  if (number == 0) {
+    return INADDR_ANY;  // the system chooses
+  }
+  ULONG size = 64 * 1024;
+  const std::unique_ptr<std::byte[]> memory(new (std::nothrow) std::byte[size]);
+  auto* const all = reinterpret_cast<IP_ADAPTER_ADDRESSES*>(memory.get());
+  constexpr ULONG unicast_only = GAA_FLAG_SKIP_ANYCAST | GAA_FLAG_SKIP_MULTICAST | GAA_FLAG_SKIP_DNS_SERVER;
+  if (all != nullptr && ::GetAdaptersAddresses(AF_INET, unicast_only, nullptr, all, &size) == NO_ERROR) {
+    for (const IP_ADAPTER_ADDRESSES* one = all; one != nullptr; one = one->Next) {
+      if (one->IfIndex == number && one->FirstUnicastAddress != nullptr) {
+        sockaddr_in found{};
+        std::memcpy(&found, one->FirstUnicastAddress->Address.lpSockaddr, sizeof found);
+        return found.sin_addr.s_addr;
+      }
+    }
+  }
+  return ::htonl(number);
+}
+
 std::int64_t change_group(native_socket native, const RawAddress& group, std::uint32_t number, int inet_call,
                           int inet6_call) noexcept {
   if (group.family == AddressFamily::inet) {
     ip_mreq request{};
     std::memcpy(&request.imr_multiaddr, group.ip.data(), sizeof request.imr_multiaddr);
-    request.imr_interface.s_addr = ::htonl(number);  // an address of the form 0.0.0.N is a number
+    request.imr_interface.s_addr = address_of_interface(number);
     return set(native, IPPROTO_IP, inet_call, request);
   }
   if (group.family == AddressFamily::inet6) {
@@ -42,7 +66,9 @@ std::int64_t WindowsSockets::join_group(native_socket native, const RawAddress& 
 
 std::int64_t WindowsSockets::leave_group(native_socket native, const RawAddress& group,
                                          std::uint32_t interface_number) noexcept {
-  return change_group(native, group, interface_number, IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP);
+  const std::int64_t error =
+      change_group(native, group, interface_number, IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP);
+  return error == -EINVAL ? -EADDRNOTAVAIL : error;  // so Wine says that it is no member
 }
 
 std::int64_t WindowsSockets::set_multicast_option(native_socket native, SocketOption option,
@@ -58,7 +84,8 @@ std::int64_t WindowsSockets::set_multicast_option(native_socket native, SocketOp
     return own < 0 ? own : -ENOPROTOOPT;
   }
   if (option == SocketOption::multicast_interface) {
-    return set(native, IPPROTO_IP, IP_MULTICAST_IF, ::htonl(static_cast<u_long>(value)));
+    return set(native, IPPROTO_IP, IP_MULTICAST_IF,
+               DWORD{address_of_interface(static_cast<std::uint32_t>(value))});
   }
   if (value < 0 || value > 255) {
     return -EINVAL;

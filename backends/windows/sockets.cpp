@@ -414,7 +414,8 @@ std::int64_t WindowsSockets::accept(native_socket native, RawAddress& peer) noex
   const SOCKET accepted = ::accept(native, address.get(), &address.length);
   if (accepted == INVALID_SOCKET) {
     const std::int64_t error = last_socket_error(native);
-    return error == -ECONNRESET ? -ECONNABORTED : error;  // it died while it waited
+    // It died while it waited; Wine says so in the second way.
+    return error == -ECONNRESET || error == -ENOTCONN ? -ECONNABORTED : error;
   }
   if (const std::int64_t error = prepare(accepted); error < 0) {
     ::closesocket(accepted);
