@@ -1,4 +1,5 @@
 // Overlapped operations. Facts that shape this file:
+// - The end of a pipe takes whole operations only: it is never asked whether it has room.
 // - A call that succeeds at once has a packet as well as one that does not.
 // - ConnectEx wants a socket that is bound, and leaves one that does not know that it is connected.
 #include "backends/iocp/operations.hpp"
@@ -16,6 +17,8 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
+
+constexpr std::size_t most_at_once = 4 * 1024;
 
 constexpr Submitted declined{Submitted::How::declined, 0};
 
@@ -71,7 +74,7 @@ OverlappedOperations::Pending* OverlappedOperations::acquire(Op& op) noexcept {
 
 Submitted OverlappedOperations::submitted(Pending& pending, bool failed) noexcept {
   const std::int64_t error = failed ? last_socket_error() : 0;
-  if (failed && ::WSAGetLastError() != WSA_IO_PENDING) {
+  if (failed && ::GetLastError() != ERROR_IO_PENDING) {
     free_.push_back(&pending);
     return answered(error);
   }
@@ -105,10 +108,16 @@ Submitted OverlappedOperations::submit_send(SendOp& op) noexcept {
   if (pending == nullptr) {
     return declined;
   }
+  if (op.handle->pipe && !op.handle->is_socket) {
+    const WSABUF piece =
+        piece_of(op.buffers.front().first(std::min(op.buffers.front().size(), most_at_once)));
+    return submitted(*pending, ::WriteFile(reinterpret_cast<HANDLE>(pending->native), piece.buf, piece.len,
+                                           nullptr, &pending->system) == FALSE);
+  }
   // What the system has is not seen to shrink: no more than is soon gone. The rest is sent without waiting,
   // once these have shown that there is room again.
   constexpr std::size_t most_pieces = 64;
-  std::size_t left = 4 * 1024;
+  std::size_t left = most_at_once;
   std::array<WSABUF, most_pieces> pieces;
   std::size_t count = 0;
   while (count != std::min(op.buffers.size(), most_pieces) && left != 0) {

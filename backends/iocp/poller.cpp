@@ -68,7 +68,8 @@ IocpPoller::~IocpPoller() {
 }
 
 bool IocpPoller::adopt(native_socket native) noexcept {
-  return !afd_only_ && port_.add(reinterpret_cast<HANDLE>(native), PortKey::socket) == 0;
+  return (!afd_only_ || WindowsSockets::type(native) == -ENOTSOCK) &&
+         port_.add(reinterpret_cast<HANDLE>(native), PortKey::socket) == 0;
 }
 
 // --- Registrations
@@ -103,11 +104,12 @@ void IocpPoller::release(Registration& registration) noexcept {
 
 std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
   const std::int64_t type = WindowsSockets::type(native);
-  if (type < 0) {
+  const bool is_pipe = type == -ENOTSOCK && (interest & adopted_interest) != 0;
+  if (type < 0 && !is_pipe) {
     return type == -ENOTSOCK ? -ENOTSUP : type;
   }
   HANDLE base = nullptr;
-  if (const std::int64_t error = Afd::base_of(native, base); error < 0) {
+  if (const std::int64_t error = is_pipe ? 0 : Afd::base_of(native, base); error < 0) {
     return error;
   }
   try {
@@ -116,6 +118,7 @@ std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Intere
     registration.base = base;
     registration.token = token;
     registration.interest = interest;
+    registration.is_pipe = is_pipe;
     registration.is_datagram = type == static_cast<std::int64_t>(SocketType::datagram);
     registration.can_probe = (interest & adopted_interest) != 0;
     mark_changed(registration);
@@ -195,6 +198,10 @@ void IocpPoller::ask_again() noexcept {
 
 void IocpPoller::ask(Registration& registration) noexcept {
   Interest interest = registration.interest;
+  if (registration.is_pipe) {
+    probe(registration);
+    return;
+  }
   if ((interest & read_interest) != 0 && registration.can_probe) {
     probe(registration);
   }
@@ -212,23 +219,34 @@ void IocpPoller::probe(Registration& registration) noexcept {
   if (probe.asked != Asked::nothing) {
     return;
   }
-  probe.system = {};
-  WSABUF nothing{0, nullptr};
-  DWORD flags = registration.is_datagram ? MSG_PEEK : 0;
-  const bool has_failed =
-      ::WSARecv(registration.native, &nothing, 1, nullptr, &flags, &probe.system, nullptr) != 0;
-  const int code = has_failed ? ::WSAGetLastError() : 0;
-  // A datagram that is there already is too large, and yet has a packet.
-  if (!has_failed || code == WSA_IO_PENDING || code == WSAEMSGSIZE) {
+  const DWORD error = begin_probe(registration);
+  if (error == NO_ERROR) {
     probe.asked = Asked::something;
     ++in_flight_;
-    return;
-  }
-  if (code == WSAENOTCONN || code == WSAEINVAL) {
+  } else if (error == WSAENOTCONN || error == WSAEINVAL) {
     registration.can_probe = false;
-    return;
+  } else if (error != ERROR_ACCESS_DENIED) {  // a writing end that may not read: its next write tells
+    report(registration, is_readable | is_writable | is_ended);
   }
-  report(registration, is_readable | is_writable | is_ended);
+}
+
+// NO_ERROR: there will be a packet.
+DWORD IocpPoller::begin_probe(Registration& registration) noexcept {
+  OVERLAPPED& system = registration.probe.system;
+  system = {};
+  bool has_failed = false;
+  if (registration.is_pipe) {
+    char nothing = 0;
+    has_failed =
+        ::ReadFile(reinterpret_cast<HANDLE>(registration.native), &nothing, 0, nullptr, &system) == FALSE;
+  } else {
+    WSABUF nothing{0, nullptr};
+    DWORD flags = registration.is_datagram ? MSG_PEEK : 0;
+    has_failed = ::WSARecv(registration.native, &nothing, 1, nullptr, &flags, &system, nullptr) != 0;
+  }
+  const DWORD error = has_failed ? ::GetLastError() : NO_ERROR;
+  // A datagram that is there already is too large, and yet has a packet.
+  return error == ERROR_IO_PENDING || error == WSAEMSGSIZE ? NO_ERROR : error;
 }
 
 void IocpPoller::poll_for(Registration& registration, AfdEvents events) noexcept {

@@ -75,6 +75,7 @@ class IocpPoller {
     bool is_changed = false;  // in changed_
     bool is_over = false;     // unwatched, and back in free_ once the system has let go of it
     bool is_datagram = false;
+    bool is_pipe = false;
     bool can_probe = false;
     Probe probe;
     native_socket native = invalid_socket;
@@ -90,6 +91,7 @@ class IocpPoller {
   void ask_again() noexcept;
   void ask(Registration& registration) noexcept;
   void probe(Registration& registration) noexcept;
+  static DWORD begin_probe(Registration& registration) noexcept;
   void poll_for(Registration& registration, AfdEvents events) noexcept;
   void end(Registration& registration) noexcept;
   // What came out of the port.

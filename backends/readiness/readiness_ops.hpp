@@ -209,7 +209,7 @@ void ReadinessBackend<Poller>::close_all() noexcept {
 template <class Poller>
 bool ReadinessBackend<Poller>::is_adopted(BackendHandle& handle) noexcept {
   if constexpr (TakesOperations<Poller>) {
-    const bool may_be = handle.attached && (!handle.pipe || handle.is_socket);
+    const bool may_be = handle.attached;
     if (may_be && !handle.adoption_known) {
       handle.adoption_known = 1;
       handle.adopted = poller_.adopt(handle.native) ? 1 : 0;

@@ -219,16 +219,17 @@ std::wstring new_pipe_name() {
 }
 
 std::int64_t open_pipe_called(const std::wstring& name, native_file (&ends)[2]) noexcept {
-  // Who else knows the name may only read, and from this end nobody can; there is no second instance.
+  // There is no second instance. Both ends may read, because that is how the writing one finds out that
+  // nobody reads any more.
   HANDLE read_end = ::CreateNamedPipeW(
-      name.c_str(), PIPE_ACCESS_INBOUND | FILE_FLAG_FIRST_PIPE_INSTANCE | FILE_FLAG_OVERLAPPED,
+      name.c_str(), PIPE_ACCESS_DUPLEX | FILE_FLAG_FIRST_PIPE_INSTANCE | FILE_FLAG_OVERLAPPED,
       PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, pipe_buffer,
       pipe_buffer, 0, nullptr);
   if (read_end == INVALID_HANDLE_VALUE) {
     return last_error();
   }
-  HANDLE write_end = ::CreateFileW(name.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, nullptr,
-                                   OPEN_EXISTING, FILE_FLAG_OVERLAPPED, nullptr);
+  HANDLE write_end = ::CreateFileW(name.c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING,
+                                   FILE_FLAG_OVERLAPPED, nullptr);
   if (write_end == INVALID_HANDLE_VALUE) {
     const std::int64_t error = last_error();
     ::CloseHandle(read_end);

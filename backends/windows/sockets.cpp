@@ -246,7 +246,11 @@ std::int64_t WindowsSockets::open_pair(native_socket (&pair)[2]) noexcept {
 }
 
 std::int64_t WindowsSockets::close(native_socket native) noexcept {
-  return ::closesocket(native) != 0 ? last_socket_error(native) : 0;
+  if (::closesocket(native) == 0) {
+    return 0;
+  }
+  const std::int64_t error = last_socket_error(native);
+  return error == -ENOTSOCK ? WindowsFiles::close(native) : error;  // the end of a pipe
 }
 
 std::int64_t WindowsSockets::bind(native_socket native, const RawAddress& address) noexcept {
@@ -346,7 +350,12 @@ std::int64_t WindowsSockets::shutdown(native_socket native, ShutdownHow how) noe
 
 std::int64_t WindowsSockets::adopt(native_socket native) noexcept {
   const std::int64_t its_type = type(native);
-  return its_type == -ENOTSOCK ? -ENOTSUP : its_type < 0 ? its_type : prepare(native);
+  if (its_type != -ENOTSOCK) {
+    return its_type < 0 ? its_type : prepare(native);
+  }
+  // The end of a pipe, and only one that the system does not wait for in a call.
+  const bool is_pipe = WindowsFiles::kind(native) == static_cast<std::int64_t>(FileKind::pipe);
+  return is_pipe && WindowsFiles::is_blocking(native) == 0 ? WindowsFiles::adopt(native) : -ENOTSUP;
 }
 
 std::int64_t WindowsSockets::is_blocking(native_socket native) noexcept {
@@ -492,17 +501,20 @@ std::int64_t WindowsSockets::send_fds(native_socket, ConstBuffer, std::span<cons
 }
 
 std::int64_t WindowsSockets::read(native_socket native, std::span<std::byte> into) noexcept {
-  return receive(native, into);
+  return WindowsFiles::read(native, into);
 }
 
-std::int64_t WindowsSockets::write(native_socket native, std::span<const ConstBuffer> buffers) noexcept {
-  return send_gather(native, buffers);
-}
+// What a pipe has room for is told by an overlapped write alone.
+std::int64_t WindowsSockets::write(native_socket, std::span<const ConstBuffer>) noexcept { return -EAGAIN; }
 
+// Nobody sends anything to the end of a pipe that is written to: reading it finds its end or nothing.
 std::int64_t WindowsSockets::has_hung_up(native_socket native) noexcept {
   WSAPOLLFD asked{native, POLLRDNORM, 0};
-  const int count = ::WSAPoll(&asked, 1, 0);
-  return count < 0 ? last_socket_error(native) : (asked.revents & (POLLERR | POLLHUP)) != 0;
+  if (::WSAPoll(&asked, 1, 0) >= 0 && (asked.revents & POLLNVAL) == 0) {
+    return (asked.revents & (POLLERR | POLLHUP)) != 0;
+  }
+  std::byte nothing{};
+  return WindowsFiles::read(native, {&nothing, 1}) == 0;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -57,7 +57,7 @@ struct WindowsSockets {
   static std::int64_t receive_fds(native_socket native, std::span<std::byte> into, FdBatch& fds) noexcept;
   static std::int64_t send_fds(native_socket native, ConstBuffer data,
                                std::span<const native_socket> fds) noexcept;
-  // A socket that is used as the end of a pipe. Others are no business of these functions: -ENOTSOCK.
+  // The end of a pipe, which is no socket.
   static std::int64_t read(native_socket native, std::span<std::byte> into) noexcept;
   static std::int64_t write(native_socket native, std::span<const ConstBuffer> buffers) noexcept;
   static std::int64_t has_hung_up(native_socket native) noexcept;
