@@ -4,8 +4,8 @@
 // - ConnectEx wants a socket that is bound, and leaves one that does not know that it is connected.
 #include "backends/iocp/operations.hpp"
 
+#include "backends/system/socket_address.hpp"
 #include "backends/windows/errors.hpp"
-#include "backends/windows/socket_address.hpp"
 #include "backends/windows/sockets.hpp"
 
 #include <algorithm>

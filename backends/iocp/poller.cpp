@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <new>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -55,7 +56,10 @@ bool is_afd_forced() noexcept {
 
 IocpPoller::IocpPoller() : afd_only_(is_afd_forced()) {
   start_winsock();
-  port_.add(afd_.handle(), PortKey::poll);
+  if (const std::int64_t error = port_.add(afd_.handle(), PortKey::poll); error < 0) {
+    throw std::system_error(static_cast<int>(-error), std::generic_category(), "CreateIoCompletionPort");
+  }
+  completed_.reserve(CompletionPort::most_packets);
 }
 
 IocpPoller::~IocpPoller() {
@@ -108,14 +112,10 @@ std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Intere
   if (type < 0 && !is_pipe) {
     return type == -ENOTSOCK ? -ENOTSUP : type;
   }
-  HANDLE base = nullptr;
-  if (const std::int64_t error = is_pipe ? 0 : Afd::base_of(native, base); error < 0) {
-    return error;
-  }
   try {
     const auto found = registered_.find(native);
     Registration& registration = found != registered_.end() ? *found->second : acquire(native);
-    registration.base = base;
+    registration.base = nullptr;  // the number may be another socket's by now
     registration.token = token;
     registration.interest = interest;
     registration.is_pipe = is_pipe;
@@ -174,7 +174,6 @@ Polled<PollEvent> IocpPoller::poll(TimePoint deadline) {
   Look look(sleep_, deadline);
   events_.clear();
   completed_.clear();
-  completed_.reserve(CompletionPort::most_packets);
   // What was cancelled in order to be asked again is asked in the same look.
   do {
     ask_again();
@@ -260,7 +259,9 @@ void IocpPoller::poll_for(Registration& registration, AfdEvents events) noexcept
   if (registration.polled == Asked::cancelled) {
     return;  // its packet is on the way
   }
-  if (afd_.begin(registration.poll, registration.base, events) < 0) {
+  const bool is_known =
+      registration.base != nullptr || Afd::base_of(registration.native, registration.base) == 0;
+  if (!is_known || afd_.begin(registration.poll, registration.base, events) < 0) {
     end(registration);  // closed behind our back: its registration goes with it, as under other pollers
     return;
   }

@@ -79,7 +79,7 @@ class IocpPoller {
     bool can_probe = false;
     Probe probe;
     native_socket native = invalid_socket;
-    HANDLE base = nullptr;
+    HANDLE base = nullptr;  // as AFD knows it; asked for with the first poll
     std::uint64_t token = 0;
   };
 

@@ -1,8 +1,8 @@
 // The datagram calls of POSIX: many datagrams a call where the system has recvmmsg and sendmmsg.
 #include "backends/posix/call.hpp"
 #include "backends/posix/datagram_batch.hpp"
-#include "backends/posix/socket_address.hpp"
 #include "backends/posix/sockets.hpp"
+#include "backends/system/socket_address.hpp"
 
 #ifdef __linux__
 #include <netinet/in.h>

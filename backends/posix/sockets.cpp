@@ -4,7 +4,8 @@
 #include "backends/posix/call.hpp"
 #include "backends/posix/gather.hpp"
 #include "backends/posix/sigpipe.hpp"
-#include "backends/posix/socket_address.hpp"
+#include "backends/system/socket_address.hpp"
+#include "backends/system/socket_option.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -27,37 +28,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
-
-constexpr bool is_multicast(SocketOption option) noexcept { return option >= SocketOption::multicast_ttl; }
-
-constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
-
-int system_family(AddressFamily family) noexcept {
-  switch (family) {
-    case AddressFamily::inet:
-      return AF_INET;
-    case AddressFamily::inet6:
-      return AF_INET6;
-    case AddressFamily::unix_domain:
-      return AF_UNIX;
-    case AddressFamily::unspecified:
-      break;
-  }
-  return AF_UNSPEC;
-}
-
-AddressFamily neutral_family(int family) noexcept {
-  switch (family) {
-    case AF_INET:
-      return AddressFamily::inet;
-    case AF_INET6:
-      return AddressFamily::inet6;
-    case AF_UNIX:
-      return AddressFamily::unix_domain;
-    default:
-      return AddressFamily::unspecified;
-  }
-}
 
 // For every socket that comes here, where send() cannot be told to leave SIGPIPE alone (macOS).
 void never_raise_sigpipe([[maybe_unused]] int fd) noexcept {
@@ -91,73 +61,10 @@ std::int64_t flagged(std::int64_t fd) noexcept {
 }
 #endif
 
-struct OptionName {
-  int level;
-  int name;
-};
-
-OptionName option_name(SocketOption option) noexcept {
-  switch (option) {
-    case SocketOption::reuse_address:
-      return {SOL_SOCKET, SO_REUSEADDR};
-    case SocketOption::reuse_port:
-#ifdef SO_REUSEPORT
-      return {SOL_SOCKET, SO_REUSEPORT};
-#else
-      break;
-#endif
-    case SocketOption::no_delay:
-      return {IPPROTO_TCP, TCP_NODELAY};
-    case SocketOption::keep_alive:
-      return {SOL_SOCKET, SO_KEEPALIVE};
-    case SocketOption::keep_alive_idle:
-#ifdef TCP_KEEPIDLE
-      return {IPPROTO_TCP, TCP_KEEPIDLE};
-#elif defined(TCP_KEEPALIVE)
-      return {IPPROTO_TCP, TCP_KEEPALIVE};  // macOS
-#else
-      break;  // OpenBSD: for the whole system only
-#endif
-    case SocketOption::keep_alive_interval:
-#ifdef TCP_KEEPINTVL
-      return {IPPROTO_TCP, TCP_KEEPINTVL};
-#else
-      break;
-#endif
-    case SocketOption::keep_alive_count:
-#ifdef TCP_KEEPCNT
-      return {IPPROTO_TCP, TCP_KEEPCNT};
-#else
-      break;
-#endif
-    case SocketOption::ipv6_only:
-      return {IPPROTO_IPV6, IPV6_V6ONLY};
-    case SocketOption::send_buffer:
-      return {SOL_SOCKET, SO_SNDBUF};
-    case SocketOption::receive_buffer:
-      return {SOL_SOCKET, SO_RCVBUF};
-    case SocketOption::error:
-      return {SOL_SOCKET, SO_ERROR};
-    case SocketOption::broadcast:
-      return {SOL_SOCKET, SO_BROADCAST};
-    case SocketOption::linger_abort:
-      return {SOL_SOCKET, SO_LINGER};
-    case SocketOption::multicast_ttl:
-    case SocketOption::multicast_loop:
-    case SocketOption::multicast_interface:
-      break;
-  }
-  return {-1, -1};
-}
-
 std::int64_t int_option(native_socket native, int level, int name) noexcept {
   int value = 0;
   socklen_t length = sizeof value;
   return ::getsockopt(native, level, name, &value, &length) < 0 ? -errno : value;
-}
-
-bool is_too_long(const RawAddress& address, const SystemAddress& system) noexcept {
-  return address.family == AddressFamily::unix_domain && system.length == 0;
 }
 
 // The path of an address, with the NUL behind it.
@@ -180,77 +87,6 @@ std::int64_t address_of(native_socket native, RawAddress& out, AddressCall call)
 }
 
 }  // namespace
-
-SystemAddress to_system(const RawAddress& address) noexcept {
-  SystemAddress result;
-  if (address.family == AddressFamily::inet) {
-    sockaddr_in in{};
-    in.sin_family = AF_INET;
-    in.sin_port = htons(address.port);
-    std::memcpy(&in.sin_addr, address.ip.data(), sizeof in.sin_addr);
-    std::memcpy(&result.storage, &in, sizeof in);
-    result.length = sizeof in;
-  } else if (address.family == AddressFamily::inet6) {
-    sockaddr_in6 in{};
-    in.sin6_family = AF_INET6;
-    in.sin6_port = htons(address.port);
-    in.sin6_scope_id = address.scope_id;
-    in.sin6_flowinfo = htonl(address.flow);
-    std::memcpy(&in.sin6_addr, address.ip.data(), sizeof in.sin6_addr);
-    std::memcpy(&result.storage, &in, sizeof in);
-    result.length = sizeof in;
-  } else if (address.family == AddressFamily::unix_domain) {
-    sockaddr_un un{};
-    un.sun_family = AF_UNIX;
-    const std::string_view path = address.path_view();
-    const std::size_t size = path.size() + (address.is_file() ? 1 : 0);  // with a file's NUL
-    if (size <= sizeof un.sun_path) {
-      std::memcpy(un.sun_path, path.data(), path.size());
-      std::memcpy(&result.storage, &un, sizeof un);
-      result.length = static_cast<socklen_t>(path_offset + size);
-    } else {
-      result.length = 0;
-    }
-  } else {
-    result.length = 0;
-  }
-  return result;
-}
-
-RawAddress from_system(const sockaddr_storage& storage, socklen_t length) noexcept {
-  RawAddress result;
-  if (length >= sizeof(sockaddr_in) && storage.ss_family == AF_INET) {
-    sockaddr_in in;
-    std::memcpy(&in, &storage, sizeof in);
-    result.family = AddressFamily::inet;
-    result.port = ntohs(in.sin_port);
-    std::memcpy(result.ip.data(), &in.sin_addr, sizeof in.sin_addr);
-  } else if (length >= sizeof(sockaddr_in6) && storage.ss_family == AF_INET6) {
-    sockaddr_in6 in;
-    std::memcpy(&in, &storage, sizeof in);
-    result.family = AddressFamily::inet6;
-    result.port = ntohs(in.sin6_port);
-    result.scope_id = in.sin6_scope_id;
-    result.flow = ntohl(in.sin6_flowinfo);
-    std::memcpy(result.ip.data(), &in.sin6_addr, sizeof in.sin6_addr);
-  } else if (length >= path_offset && storage.ss_family == AF_UNIX) {
-    sockaddr_un un{};
-    std::memcpy(&un, &storage, std::min<std::size_t>(length, sizeof un));
-    std::size_t size = std::min<std::size_t>(length, sizeof un) - path_offset;
-#ifdef __linux__
-    const bool is_abstract = size != 0 && un.sun_path[0] == '\0';
-#else
-    constexpr bool is_abstract = false;  // what has no name may come with room for one
-#endif
-    if (!is_abstract) {
-      size = ::strnlen(un.sun_path, size);
-    }
-    result.family = AddressFamily::unix_domain;
-    result.path_size = static_cast<std::uint8_t>(std::min(size, RawAddress::most_path));
-    std::memcpy(result.path.data(), un.sun_path, result.path_size);
-  }
-  return result;
-}
 
 std::int64_t PosixSockets::open(AddressFamily family, SocketType type, int protocol) noexcept {
   const int kind = type == SocketType::stream ? SOCK_STREAM : SOCK_DGRAM;

@@ -2,7 +2,7 @@
 // are the world's, and their numbers are those of its network.
 #include "backends/sim/backend.hpp"
 #include "backends/sim/world.hpp"
-#include "backends/system_files.hpp"
+#include "backends/system/system.hpp"
 
 #include <cerrno>
 #include <new>

@@ -1,6 +1,6 @@
 // The datagram calls of Windows.
+#include "backends/system/socket_address.hpp"
 #include "backends/windows/errors.hpp"
-#include "backends/windows/socket_address.hpp"
 #include "backends/windows/sockets.hpp"
 
 #include <algorithm>

@@ -1,14 +1,10 @@
 // The machine's files, interfaces and routes on Windows.
 #include "backends/host.hpp"
 
-#include "backends/windows/sockets.hpp"
+#include "backends/windows/adapters.hpp"
 #include "backends/windows/text.hpp"
 #include "backends/windows/winsock.hpp"
 
-#include <iphlpapi.h>
-
-#include <cstddef>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -42,25 +38,6 @@ class Opened {
 };
 
 std::uint64_t joined(DWORD high, DWORD low) noexcept { return std::uint64_t{high} << 32 | low; }
-
-// The adapters of this machine with their addresses, or null.
-std::unique_ptr<std::byte[]> read_adapters() {
-  constexpr ULONG flags = GAA_FLAG_SKIP_ANYCAST | GAA_FLAG_SKIP_MULTICAST | GAA_FLAG_SKIP_DNS_SERVER |
-                          GAA_FLAG_SKIP_FRIENDLY_NAME;
-  ULONG size = 16 * 1024;  // as Microsoft advises
-  for (int tries = 0; tries != 4; ++tries) {
-    auto memory = std::make_unique<std::byte[]>(size);
-    const ULONG error = ::GetAdaptersAddresses(AF_UNSPEC, flags, nullptr,
-                                               reinterpret_cast<IP_ADAPTER_ADDRESSES*>(memory.get()), &size);
-    if (error == NO_ERROR) {
-      return memory;
-    }
-    if (error != ERROR_BUFFER_OVERFLOW) {
-      return nullptr;
-    }
-  }
-  return nullptr;
-}
 
 }  // namespace
 
@@ -99,57 +76,13 @@ std::string system_table(const char* name) {
   return from_wide({folder, size < MAX_PATH ? size : 0}) + "\\drivers\\etc\\" + name;
 }
 
-std::optional<RawAddress> address_from_text(const std::string& text) noexcept {
-  RawAddress address;
-  if (::inet_pton(AF_INET, text.c_str(), address.ip.data()) == 1) {
-    address.family = AddressFamily::inet;
-    return address;
-  }
-  if (::inet_pton(AF_INET6, text.c_str(), address.ip.data()) == 1) {
-    address.family = AddressFamily::inet6;
-    return address;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::uint32_t> interface_number(const std::string& name) noexcept {
-  const unsigned number = ::if_nametoindex(name.c_str());
-  return number != 0 ? std::optional<std::uint32_t>(number) : std::nullopt;
-}
-
-std::string interface_name(std::uint32_t number) {
-  char name[IF_NAMESIZE + 1] = {};
-  return ::if_indextoname(number, name) != nullptr ? name : std::string();
-}
-
-std::optional<RawAddress> source_for(RawAddress destination) noexcept {
-  destination.port = 9;  // connecting a datagram socket sends nothing, but wants a port
-  const std::int64_t opened = WindowsSockets::open(destination.family, SocketType::datagram, 0);
-  if (opened < 0) {
-    return std::nullopt;
-  }
-  const auto socket = static_cast<native_socket>(opened);
-  RawAddress source;
-  const bool is_known =
-      WindowsSockets::connect(socket, destination) == 0 && WindowsSockets::local_address(socket, source) == 0;
-  WindowsSockets::close(socket);
-  source.port = 0;
-  return is_known ? std::optional<RawAddress>(source) : std::nullopt;
-}
-
 ConfiguredFamilies configured_families() noexcept {
-  std::unique_ptr<std::byte[]> memory;
-  try {
-    memory = read_adapters();
-  } catch (...) {
-    // As when the system does not tell.
-  }
-  if (memory == nullptr) {
+  const Adapters adapters;
+  if (adapters.first() == nullptr) {
     return {true, true};
   }
   ConfiguredFamilies found;
-  for (auto* adapter = reinterpret_cast<const IP_ADAPTER_ADDRESSES*>(memory.get()); adapter != nullptr;
-       adapter = adapter->Next) {
+  for (const IP_ADAPTER_ADDRESSES* adapter = adapters.first(); adapter != nullptr; adapter = adapter->Next) {
     if (adapter->IfType == IF_TYPE_SOFTWARE_LOOPBACK || adapter->OperStatus != IfOperStatusUp) {
       continue;
     }

@@ -1,13 +1,11 @@
 // Multicast on Windows: each call has one form for IPv4 and one for IPv6.
+#include "backends/windows/adapters.hpp"
 #include "backends/windows/errors.hpp"
 #include "backends/windows/sockets.hpp"
 #include "backends/windows/winsock.hpp"
 
-#include <iphlpapi.h>
 #include <cerrno>
 #include <cstring>
-#include <memory>
-#include <new>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -24,15 +22,12 @@ ULONG address_of_interface(std::uint32_t number) noexcept {
   if (number == 0) {
     return INADDR_ANY;  // the system chooses
   }
-  ULONG size = 64 * 1024;
-  const std::unique_ptr<std::byte[]> memory(new (std::nothrow) std::byte[size]);
-  auto* const all = reinterpret_cast<IP_ADAPTER_ADDRESSES*>(memory.get());
-  constexpr ULONG unicast_only = GAA_FLAG_SKIP_ANYCAST | GAA_FLAG_SKIP_MULTICAST | GAA_FLAG_SKIP_DNS_SERVER;
-  if (all != nullptr && ::GetAdaptersAddresses(AF_INET, unicast_only, nullptr, all, &size) == NO_ERROR) {
-    for (const IP_ADAPTER_ADDRESSES* one = all; one != nullptr; one = one->Next) {
-      if (one->IfIndex == number && one->FirstUnicastAddress != nullptr) {
+  const Adapters adapters;
+  for (const IP_ADAPTER_ADDRESSES* adapter = adapters.first(); adapter != nullptr; adapter = adapter->Next) {
+    for (const auto* one = adapter->FirstUnicastAddress; one != nullptr; one = one->Next) {
+      if (adapter->IfIndex == number && one->Address.lpSockaddr->sa_family == AF_INET) {
         sockaddr_in found{};
-        std::memcpy(&found, one->FirstUnicastAddress->Address.lpSockaddr, sizeof found);
+        std::memcpy(&found, one->Address.lpSockaddr, sizeof found);
         return found.sin_addr.s_addr;
       }
     }

@@ -1,9 +1,10 @@
 // The socket calls of Windows.
 #include "backends/windows/sockets.hpp"
 
+#include "backends/system/socket_address.hpp"
+#include "backends/system/socket_option.hpp"
 #include "backends/windows/errors.hpp"
 #include "backends/windows/files.hpp"
-#include "backends/windows/socket_address.hpp"
 #include "backends/windows/winsock.hpp"
 
 #include <algorithm>
@@ -12,16 +13,6 @@
 #include <climits>
 #include <mutex>
 
-// mingw's headers are older than Windows 10's options.
-#ifndef TCP_KEEPIDLE
-#define TCP_KEEPIDLE 3
-#endif
-#ifndef TCP_KEEPCNT
-#define TCP_KEEPCNT 16
-#endif
-#ifndef TCP_KEEPINTVL
-#define TCP_KEEPINTVL 17
-#endif
 #ifndef SIO_UDP_CONNRESET
 #define SIO_UDP_CONNRESET _WSAIOW(IOC_VENDOR, 12)
 #endif
@@ -29,49 +20,6 @@
 namespace weir::inline WEIR_ABI::detail {
 
 namespace {
-
-constexpr bool is_multicast(SocketOption option) noexcept { return option >= SocketOption::multicast_ttl; }
-
-struct OptionName {
-  int level;
-  int name;
-};
-
-// level -1: not here.
-OptionName option_name(SocketOption option) noexcept {
-  switch (option) {
-    case SocketOption::reuse_address:
-      return {SOL_SOCKET, SO_REUSEADDR};
-    case SocketOption::no_delay:
-      return {IPPROTO_TCP, TCP_NODELAY};
-    case SocketOption::keep_alive:
-      return {SOL_SOCKET, SO_KEEPALIVE};
-    case SocketOption::keep_alive_idle:
-      return {IPPROTO_TCP, TCP_KEEPIDLE};
-    case SocketOption::keep_alive_interval:
-      return {IPPROTO_TCP, TCP_KEEPINTVL};
-    case SocketOption::keep_alive_count:
-      return {IPPROTO_TCP, TCP_KEEPCNT};
-    case SocketOption::ipv6_only:
-      return {IPPROTO_IPV6, IPV6_V6ONLY};
-    case SocketOption::send_buffer:
-      return {SOL_SOCKET, SO_SNDBUF};
-    case SocketOption::receive_buffer:
-      return {SOL_SOCKET, SO_RCVBUF};
-    case SocketOption::error:
-      return {SOL_SOCKET, SO_ERROR};
-    case SocketOption::broadcast:
-      return {SOL_SOCKET, SO_BROADCAST};
-    case SocketOption::linger_abort:
-      return {SOL_SOCKET, SO_LINGER};
-    case SocketOption::reuse_port:
-    case SocketOption::multicast_ttl:
-    case SocketOption::multicast_loop:
-    case SocketOption::multicast_interface:
-      break;
-  }
-  return {-1, -1};
-}
 
 template <class T>
 std::int64_t set(native_socket native, int level, int name, const T& value) noexcept {
@@ -109,15 +57,14 @@ void report_unreachable_peers(native_socket native, BOOL report) noexcept {
   ::WSAIoctl(native, SIO_UDP_CONNRESET, &report, sizeof report, nullptr, 0, &size, nullptr, nullptr);
 }
 
-// Wine tells of a reset in no other way, once its server has taken note of it.
-bool is_reset(native_socket native) noexcept {
+// What the system says of a socket at this moment; POLLNVAL of what is none.
+short events_of(native_socket native) noexcept {
   WSAPOLLFD asked{native, POLLRDNORM, 0};
-  return ::WSAPoll(&asked, 1, 0) > 0 && (asked.revents & POLLERR) != 0;
+  return ::WSAPoll(&asked, 1, 0) < 0 ? static_cast<short>(POLLNVAL) : asked.revents;
 }
 
-bool is_too_long(const RawAddress& address, const SystemAddress& system) noexcept {
-  return address.family == AddressFamily::unix_domain && system.length == 0;
-}
+// Wine tells of a reset in no other way, once its server has taken note of it.
+bool is_reset(native_socket native) noexcept { return (events_of(native) & POLLERR) != 0; }
 
 int length_of(std::span<const std::byte> bytes) noexcept {
   return static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX));
@@ -509,9 +456,8 @@ std::int64_t WindowsSockets::write(native_socket, std::span<const ConstBuffer>) 
 
 // Nobody sends anything to the end of a pipe that is written to: reading it finds its end or nothing.
 std::int64_t WindowsSockets::has_hung_up(native_socket native) noexcept {
-  WSAPOLLFD asked{native, POLLRDNORM, 0};
-  if (::WSAPoll(&asked, 1, 0) >= 0 && (asked.revents & POLLNVAL) == 0) {
-    return (asked.revents & (POLLERR | POLLHUP)) != 0;
+  if (const short events = events_of(native); (events & POLLNVAL) == 0) {
+    return (events & (POLLERR | POLLHUP)) != 0;
   }
   std::byte nothing{};
   return WindowsFiles::read(native, {&nothing, 1}) == 0;

@@ -1,10 +1,11 @@
 // The files that bound Unix sockets leave, on Windows: reparse points of their own kind.
 #include "backends/windows/errors.hpp"
 #include "backends/windows/sockets.hpp"
+#include "backends/windows/text.hpp"
 #include "backends/windows/winsock.hpp"
 
-#include <array>
 #include <cerrno>
+#include <string>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -14,22 +15,16 @@ namespace {
 #define IO_REPARSE_TAG_AF_UNIX 0x80000023L
 #endif
 
-// The path of an address in the system's form; it has no more letters than the address bytes.
-struct WidePath {
-  explicit WidePath(const RawAddress& address) noexcept {
-    ::MultiByteToWideChar(CP_UTF8, 0, address.path_view().data(),
-                          static_cast<int>(address.path_view().size()), text.data(),
-                          static_cast<int>(text.size()) - 1);
-  }
-  std::array<wchar_t, RawAddress::most_path + 1> text{};
-};
-
 }  // namespace
 
 std::int64_t WindowsSockets::socket_file(const RawAddress& address, FileIdentity& out) noexcept {
-  const HANDLE file = ::CreateFileW(
-      WidePath(address).text.data(), 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
-      OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS, nullptr);
+  std::wstring path;
+  if (const std::int64_t error = to_wide(address.path_view(), path); error < 0) {
+    return error;
+  }
+  const HANDLE file =
+      ::CreateFileW(path.c_str(), 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+                    OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS, nullptr);
   if (file == INVALID_HANDLE_VALUE) {
     return last_error();
   }
@@ -47,7 +42,9 @@ std::int64_t WindowsSockets::socket_file(const RawAddress& address, FileIdentity
 }
 
 std::int64_t WindowsSockets::remove_file(const RawAddress& address) noexcept {
-  return ::DeleteFileW(WidePath(address).text.data()) == 0 ? last_error() : 0;
+  std::wstring path;
+  const std::int64_t error = to_wide(address.path_view(), path);
+  return error < 0 ? error : ::DeleteFileW(path.c_str()) == 0 ? last_error() : 0;
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -1,7 +1,7 @@
 // Clause 7: close() cancels first, the number comes back after the last answer, and an event of an old
 // registration never reaches a new one with the same number.
 #include "tests/contract/connected.hpp"
-#include "tests/support/system.hpp"
+#include "tests/support/trait.hpp"
 
 using namespace contract;
 
@@ -131,7 +131,7 @@ TEST_CASE("clause 7: the events of a batch do not reach a new socket with an old
     loop.backend.stop(fresh_reading);
     loop.backend.stop(closer);
   }
-  CHECK((reused == 100 || !weir::testing::numbers_return_at_once()));
+  CHECK((reused == 100 || !weir::testing::machine_has(weir::testing::Trait::number_reuse)));
 }
 
 TEST_CASE("clause 7: a watch on a number that was closed and opened again watches the new socket") {

@@ -1,7 +1,6 @@
 // The clauses for datagrams: a stream of them that is stopped and started, cancelled receives, errors that
 // end nothing, and closing.
 #include "tests/contract/connected.hpp"
-#include "tests/support/system.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <functional>

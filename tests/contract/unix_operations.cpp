@@ -159,6 +159,10 @@ TEST_CASE("clause 8: the writing end of a pipe is not read, and its stream ends 
   }
   CHECK(pair.near.send("x") == 1);
   CHECK(pair.far.receive_exactly(1) == "x");
+  if (weir::testing::lacks("contract", weir::testing::Trait::end_behind_bytes)) {
+    inside([&] { loop.backend.stop(reading); });
+    return;
+  }
   pair.far.close();
   REQUIRE(loop.until([&] { return reading.ends > 0; }));
   CHECK(reading.ends == 1);

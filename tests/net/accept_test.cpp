@@ -44,17 +44,6 @@ WEIR_TEST("SRV-016 an accept that would block is not an error") {
 
 namespace {
 
-// Is there a limit that can be reached? Windows gives handles as long as there is memory.
-bool no_limit(std::string_view id) {
-#if defined(WEIR_TEST_WINDOWS)
-  skip(id, "descriptor_limit");
-  return true;
-#else
-  static_cast<void>(id);
-  return false;
-#endif
-}
-
 // Lets the process, or the world, have no more descriptors than it has now.
 class Shortage {
  public:
@@ -99,7 +88,7 @@ Coro<void> rehearse_errors(EventLoop& loop) {
 }  // namespace
 
 WEIR_TEST("SRV-017 running out of descriptors is reported, accepting pauses for a second and then goes on") {
-  if (no_limit("SRV-017")) {
+  if (lacks("SRV-017", Trait::descriptor_limit)) {
     co_return;
   }
   co_await rehearse_errors(loop);
@@ -138,7 +127,7 @@ WEIR_TEST("SRV-017 running out of descriptors is reported, accepting pauses for 
 }
 
 WEIR_TEST("SRV-017 a server may be closed in the pause, and by the report") {
-  if (no_limit("SRV-017")) {
+  if (lacks("SRV-017", Trait::descriptor_limit)) {
     co_return;
   }
   co_await rehearse_errors(loop);

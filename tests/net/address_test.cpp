@@ -1,6 +1,5 @@
 // Address and Socket: text, options and errors.
 #include "tests/net/net_test.hpp"
-#include "tests/support/system.hpp"
 
 #include <unordered_set>
 
@@ -166,8 +165,7 @@ TEST_CASE("a socket is told when a silent connection counts as dead") {
   const Env env;
   const Socket socket = Socket::open(AddressFamily::inet);
   CHECK_FALSE(socket.keep_alive());
-  if (!times_keep_alive()) {
-    skip("net", "keep_alive_timing");
+  if (lacks("net", Trait::keep_alive_timing)) {
     return;
   }
   CHECK(socket.keep_alive_timing() == KeepAliveTiming());  // what systems take without being told

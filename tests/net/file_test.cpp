@@ -110,8 +110,10 @@ WEIR_TEST("FILE a pipe carries bytes one way and ends") {
   CHECK(!writer.is_blocking());
   std::array<std::byte, 8> some{};
   CHECK(code_of([&] { return reader.read(some); }) == std::errc::resource_unavailable_try_again);
-  CHECK(code_of([&] { return reader.write(some); }) == std::errc::bad_file_descriptor);
-  CHECK(code_of([&] { return writer.read(some); }) == std::errc::bad_file_descriptor);
+  if (!lacks("net", Trait::one_way_pipes)) {
+    CHECK(code_of([&] { return reader.write(some); }) == std::errc::bad_file_descriptor);
+    CHECK(code_of([&] { return writer.read(some); }) == std::errc::bad_file_descriptor);
+  }
   CHECK(code_of([&] { return reader.position(); }) == std::errc::invalid_seek);
   std::string_view rest = "what is written";
   while (!rest.empty()) {

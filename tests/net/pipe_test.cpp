@@ -157,8 +157,9 @@ WEIR_TEST("PIPE-002 what the system does not take is buffered and sent in order"
   End reader = co_await reader_on(loop, std::move(ends.reading));
   co_await until([&] { return reader.protocol->received.size() == sent.size(); });
   CHECK(reader.protocol->received == sent);
+  // Where the system writes by itself, the writer hears of it after the reader.
+  co_await until([&] { return writer.transport->get_write_buffer_size() == 0; });
   CHECK(writer.protocol->count("resume") == 1);
-  CHECK(writer.transport->get_write_buffer_size() == 0);
   writer.transport->close();
   co_await reader.lost();
   co_await writer.lost();
@@ -175,6 +176,9 @@ WEIR_TEST("PIPE-003 sockets are accepted, and what comes the other way is left a
   far.shutdown_write();
   co_await settle(loop);
   CHECK_FALSE(writer.transport->is_closing());
+  if (lacks("PIPE-003", Trait::end_behind_bytes)) {
+    writer.transport->close();
+  }
   far.close();
   co_await writer.lost();
 }

@@ -1,7 +1,6 @@
 // SFILE: files into connections.
 #include "tests/net/net_test.hpp"
 #include "tests/net/temporary_file.hpp"
-#include "tests/support/system.hpp"
 
 #include <array>
 #include <fstream>
@@ -212,8 +211,7 @@ struct Unfit {
 }  // namespace
 
 WEIR_TEST("SFILE-005 what cannot be sent natively is read and sent, unless that is refused") {
-  if (!has_unsendable_files()) {
-    skip("SFILE-005", "unsendable_files");
+  if (lacks("SFILE-005", Trait::unsendable_files)) {
     co_return;
   }
   auto s = co_await connected_sockets(loop, true);
@@ -253,8 +251,7 @@ WEIR_TEST("SFILE-005 what is read and sent has an end, too") {
 }
 
 WEIR_TEST("SFILE-012 a peer that closes while a file is read and sent fails the call") {
-  if (!has_unsendable_files()) {
-    skip("SFILE-012", "unsendable_files");
+  if (lacks("SFILE-012", Trait::unsendable_files)) {
     co_return;
   }
   Unfit unfit;

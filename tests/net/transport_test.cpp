@@ -1,6 +1,5 @@
 // TRAN: the life of a stream transport, reading, and ends.
 #include "tests/net/net_test.hpp"
-#include "tests/support/system.hpp"
 
 #include <array>
 
@@ -71,7 +70,7 @@ WEIR_TEST("TRAN-004 close stops reading, flushes what is buffered, then closes")
   w.transport->close();
   // The system may reset a connection that is closed with unread bytes; the flushed ones have arrived by
   // then.
-  if (keeps_bytes_before_reset()) {
+  if (machine_has(Trait::bytes_before_reset)) {
     co_await loop.sock_sendall(w.peer, "too late");
   }
   const std::string read = co_await read_exactly(loop, w.peer, written.size());

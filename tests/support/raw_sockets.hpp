@@ -1,10 +1,11 @@
-// Calls on sockets past weir, for tests in which somebody else is quicker. None waits.
+// Calls on sockets and interfaces past weir, for tests in which somebody else is quicker. None waits.
 #pragma once
 
 #include <weir/config.hpp>
 #include <weir/detail/raw_address.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace weir::testing {
@@ -16,5 +17,7 @@ void raw_close(native_socket native);
 std::ptrdiff_t raw_receive(native_socket native, std::span<char> into);
 // Does a call return where it would have to wait? Of a connection to which nothing was sent.
 bool is_non_blocking(native_socket native);
+// The number of the machine's loopback interface; 0 when there is none.
+std::uint32_t loopback_interface();
 
 }  // namespace weir::testing

@@ -56,18 +56,6 @@ class MachinePipe {
   native_file ends[2] = {invalid_file, invalid_file};
 };
 
-// Is the number of a closed socket that of the next one made? Not while the system may still look at it.
-bool numbers_return_at_once();
-// Who was told of a reset and sends all the same: is he told of the reset again, and not of a broken pipe?
-bool tells_resets_again();
-
-// Are bytes that came before a reset still there to be read?
-bool keeps_bytes_before_reset();
-// Can it be said when a silent connection counts as dead? Not to Wine.
-bool times_keep_alive();
-// Are there files that can be read and yet not be sent by the system?
-bool has_unsendable_files();
-
 // Would a child inherit it?
 bool is_inheritable(native_file native);
 

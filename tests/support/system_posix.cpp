@@ -73,12 +73,6 @@ MachinePipe::~MachinePipe() {
   ::close(ends[1]);
 }
 
-bool numbers_return_at_once() { return true; }
-bool keeps_bytes_before_reset() { return true; }
-bool times_keep_alive() { return true; }
-bool has_unsendable_files() { return true; }
-bool tells_resets_again() { return false; }
-
 bool is_inheritable(native_file native) {
   const int flags = ::fcntl(native, F_GETFD);
   REQUIRE(flags >= 0);

@@ -139,14 +139,6 @@ MachinePipe::~MachinePipe() {
   ::CloseHandle(handle_of(ends[1]));
 }
 
-bool numbers_return_at_once() { return false; }
-bool keeps_bytes_before_reset() { return false; }
-bool times_keep_alive() {
-  return ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == nullptr;
-}
-bool has_unsendable_files() { return false; }
-bool tells_resets_again() { return true; }
-
 bool is_inheritable(native_file native) {
   DWORD flags = 0;
   REQUIRE(::GetHandleInformation(handle_of(native), &flags) != FALSE);

@@ -121,17 +121,34 @@ bool has(std::string_view capability) {
   return false;
 }
 
-void skip(std::string_view id, std::string_view capability) {
+namespace {
+
+void record_skip(std::string_view id, std::string_view reason) {
   ++skips;
   std::printf("weir-skip: %.*s %.*s\n", static_cast<int>(id.size()), id.data(),
-              static_cast<int>(capability.size()), capability.data());
+              static_cast<int>(reason.size()), reason.data());
+}
+
+}  // namespace
+
+void skip(std::string_view id, std::string_view capability) {
+  REQUIRE_FALSE(has(capability));
+  record_skip(id, capability);
 }
 
 bool lacks(std::string_view id, std::string_view capability) {
   if (has(capability)) {
     return false;
   }
-  skip(id, capability);
+  record_skip(id, capability);
+  return true;
+}
+
+bool lacks(std::string_view id, Trait trait) {
+  if (machine_has(trait)) {
+    return false;
+  }
+  record_skip(id, trait_name(trait));
   return true;
 }
 

@@ -3,6 +3,8 @@
 // expect, that no task is left and no descriptor leaked.
 #pragma once
 
+#include "tests/support/trait.hpp"
+
 #include <doctest/doctest.h>
 
 #include <weir/config.hpp>
@@ -99,11 +101,12 @@ std::size_t open_descriptors();
 
 // Has the backend under test this capability? The names are those of `weir info`.
 bool has(std::string_view capability);
-// Records that the statement `id` cannot be shown here for want of `capability`. Return from the test after
-// it.
+// Records that the statement `id` cannot be shown here for want of `capability`, which must be missing.
+// Return from the test after it. What is the machine's and no capability of weir: trait.hpp.
 void skip(std::string_view id, std::string_view capability);
 // Both at once: true when the test is to return.
 bool lacks(std::string_view id, std::string_view capability);
+bool lacks(std::string_view id, Trait trait);
 unsigned skip_count() noexcept;
 
 void run_test_body(Coro<void> (*body)(EventLoop& loop, Env& env));
