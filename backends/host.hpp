@@ -7,8 +7,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <system_error>
 
 namespace weir::inline WEIR_ABI::detail {
+
+// The category of the errors that the operations answer with: errno values, which are those of std::errc.
+const std::error_category& os_category() noexcept;
 
 // Tells one content of a file from another. A file that is absent has the default one.
 struct FileStamp {

@@ -2,6 +2,8 @@
 // here.
 #pragma once
 
+#include "backends/host.hpp"
+
 #include <weir/net/address.hpp>
 
 #include <cstdint>
@@ -11,7 +13,7 @@
 namespace weir::inline WEIR_ABI::detail {
 
 inline std::error_code os_code(std::int64_t result) noexcept {
-  return {static_cast<int>(-result), std::generic_category()};
+  return {static_cast<int>(-result), os_category()};
 }
 
 // `what` names the call, and the address where there is one.

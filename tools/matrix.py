@@ -1,6 +1,7 @@
 """The work of tools/matrix, which reads the arguments and installs what is missing.
 
-Each backend has a build directory of its own, build/matrix-NAME, which is kept: a second run builds nothing anew.
+The build directories are kept, and a second run builds nothing anew: build/check for the simulator and the host's own backend, which
+tools/check shares, and build/matrix-NAME for each other backend.
 """
 
 import os
@@ -12,7 +13,7 @@ import sys
 import typing
 
 import conformance
-from check import ROOT, Check, build_all, check_tests, configure, run
+from phases import ROOT, Check, build_all, check_tests, configure, run
 
 README = ROOT / 'backends' / 'README.md'
 BEGIN = '<!-- table: begin; written by tools/matrix --write -->'
@@ -35,8 +36,8 @@ class Way(typing.NamedTuple):
 
 # In the order of the table. The first way that can be gone is taken.
 BACKENDS = {
-    'sim': [Way(True, 'a simulated world', ['-Dloop_backend=sim'])],
-    'epoll': [Way(LINUX, 'this Linux', ['-Dloop_backend=epoll'])],
+    'sim': [Way(True, 'a simulated world', [])],
+    'epoll': [Way(LINUX, 'this Linux', [])],
     'libevent': [Way(POSIX, 'this system, over libevent', ['-Dloop_backend=libevent'])],
     'kqueue': [Way(BSD, 'this system', ['-Dloop_backend=kqueue']),
                Way(LINUX, 'a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto'])],
@@ -49,6 +50,14 @@ BACKENDS = {
 }
 # Where it has not been tried, a compiler may warn of what it likes.
 STRICT = ['--werror'] if LINUX else []
+NATIVE = 'build/check'
+NATIVE_OPTIONS = [*STRICT, '-Dtest_backends=auto']
+# Both are built into it; as Meson's option `auto` has it.
+NATIVE_BACKENDS = ['sim', 'epoll' if LINUX else 'kqueue' if BSD else 'iocp' if WINDOWS else 'poll']
+# It is the same with every backend; tools/check tests it.
+WITHOUT_PACKAGING = ['--no-suite', 'packaging']
+# Groups of statements about one backend alone.
+GROUPS_OF_ONE = {'WIN': 'iocp'}
 
 
 def is_written(name):
@@ -59,6 +68,10 @@ def way_of(name):
     return next((way for way in BACKENDS[name] if way.can and is_written(name)), None)
 
 
+def can_run():
+    return [name for name in BACKENDS if way_of(name)]
+
+
 def list_backends():
     for name in BACKENDS:
         way = way_of(name)
@@ -66,10 +79,18 @@ def list_backends():
 
 
 def build_directory(name):
-    return f'build/matrix-{name}'
+    return NATIVE if name in NATIVE_BACKENDS else f'build/matrix-{name}'
 
 
-def test_backend(check, name):
+def test_native(check):
+    """True when all is green."""
+    label = ' and '.join(NATIVE_BACKENDS)
+    return (check.phase(f'{label}: configure', configure(NATIVE, NATIVE_OPTIONS, {}))
+            and check.phase(f'{label}: build', build_all(NATIVE))
+            and check.phase(f'{label}: tests', check_tests(check, NATIVE, WITHOUT_PACKAGING)))
+
+
+def test_other(check, name):
     """True when all is green."""
     build, way = build_directory(name), way_of(name)
     if way.setup and not check.phase(f'{name}: setup', lambda: (run(ROOT / 'tools' / 'setup', *way.setup)[0], '')):
@@ -77,8 +98,20 @@ def test_backend(check, name):
     options = [*STRICT, *way.options, f'-Dtest_backends={name}']
     return (check.phase(f'{name}: configure', configure(build, options, {}))
             and check.phase(f'{name}: build', build_all(build))
-            # Packaging is the same with every backend; tools/check tests it.
-            and check.phase(f'{name}: tests', check_tests(check, build, ['--no-suite', 'packaging'])))
+            and check.phase(f'{name}: tests', check_tests(check, build, WITHOUT_PACKAGING)))
+
+
+def test_others(check, names):
+    """Those of the names that are not in the native build; True when all are green. What cannot run here is named."""
+    green = True
+    for name in names:
+        if name in NATIVE_BACKENDS:
+            continue
+        if way_of(name):
+            green = test_other(check, name) and green
+        else:
+            check.left_out(name, 'it cannot run here: see tools/matrix --list')
+    return green
 
 
 def capabilities(name):
@@ -89,20 +122,46 @@ def capabilities(name):
     return {one: answer == 'yes' for one, answer in re.findall(r'^weir-capability: (\w+) (yes|no)$', said, re.MULTILINE)}
 
 
+class Statements(typing.NamedTuple):
+    """Of one backend, by its last run: the statements of tests/conformance.md that a test names, and those of them that were skipped."""
+    named: set
+    skipped: set
+
+
+def statements_of(names):
+    known = set(conformance.STATEMENT.findall(conformance.LIST.read_text()))
+    found = {}
+    for name in names:
+        tested, skips = conformance.last_run(ROOT / build_directory(name))
+        found[name] = Statements(tested[name] & known, set(skips[name]) & known)
+    return found
+
+
+def check_same_statements(names):
+    """A statement that one backend decides must be decided on each, or be skipped there by name."""
+    def work():
+        found = statements_of(names)
+        every = set().union(*(one.named for one in found.values()))
+        well = True
+        for name, one in found.items():
+            own = {statement for statement in every if GROUPS_OF_ONE.get(statement.split('-')[0], name) == name}
+            missing = sorted(own - one.named)
+            well = well and not missing
+            print(f'  {name:<9} {len(one.named - one.skipped)} decided, {len(one.skipped)} skipped, of {len(own)}'
+                  f'{"; without a test: " + " ".join(missing) if missing else ""}')
+        return well, f'{len(every)} statements'
+    return work
+
+
 def table(names):
     """Capabilities by backend, and how many statements of tests/conformance.md tests decide there."""
-    statements = conformance.STATEMENT.findall(conformance.LIST.read_text())
     known = {name: capabilities(name) for name in names}
     rows = [f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
     for one in next(iter(known.values())):
         rows.append(f"| `{one}` | {' | '.join('yes' if known[name][one] else '–' for name in names)} |")
-    decided, skipped = [], []
-    for name in names:
-        tested, skips = conformance.last_run(ROOT / build_directory(name))
-        skipped.append(len(skips[name]))
-        decided.append(len(tested[name] & set(statements)) - skipped[-1])
-    rows.append(f"| statements that tests decide | {' | '.join(map(str, decided))} |")
-    rows.append(f"| skipped, for want of a capability | {' | '.join(map(str, skipped))} |")
+    found = statements_of(names)
+    rows.append(f"| statements that tests decide | {' | '.join(str(len(found[name].named - found[name].skipped)) for name in names)} |")
+    rows.append(f"| skipped, for want of a capability | {' | '.join(str(len(found[name].skipped)) for name in names)} |")
     return '\n'.join(rows)
 
 
@@ -120,6 +179,21 @@ def check_table(names, write):
     return work
 
 
+def compare(check, green, write=False):
+    """What can be said when all backends of the table have run."""
+    same, in_readme = 'same statements everywhere', 'table of backends/README.md'
+    names = can_run()
+    if not green:
+        check.left_out(same, 'it needs a green run')
+        check.left_out(in_readme, 'it needs a green run')
+        return
+    check.phase(same, check_same_statements(names))
+    if any(is_written(name) and name not in names for name in BACKENDS):
+        check.left_out(in_readme, 'not every backend can run here')
+    else:
+        check.phase(in_readme, check_table(names, write))
+
+
 def main(list_only, write, names):
     unknown = [name for name in names if name not in BACKENDS]
     if unknown:
@@ -128,24 +202,17 @@ def main(list_only, write, names):
     if list_only:
         list_backends()
         return 0
-    chosen = [name for name in names or BACKENDS if way_of(name)]
     for name in names:
-        if name not in chosen:
+        if not way_of(name):
             print(f"tools/matrix: '{name}' cannot run here: see tools/matrix --list", file=sys.stderr)
             return 2
     check = Check()
     green = True
-    for name in names or BACKENDS:
-        if name in chosen:
-            green = test_backend(check, name) and green
-        else:
-            check.left_out(name, 'it cannot run here: see tools/matrix --list')
+    if any(name in NATIVE_BACKENDS for name in names or BACKENDS):
+        green = test_native(check)
+    green = test_others(check, names or BACKENDS) and green
     if not names:
-        table_phase = 'table of backends/README.md'
-        if any(is_written(name) and name not in chosen for name in BACKENDS):
-            check.left_out(table_phase, 'not every backend can run here')
-        elif green:
-            check.phase(table_phase, check_table(chosen, write))
+        compare(check, green, write)
     return check.finish()
 
 

@@ -1,6 +1,7 @@
 // The calls to AFD.
 #include "backends/iocp/afd.hpp"
 
+#include "backends/host.hpp"
 #include "backends/windows/errors.hpp"
 
 #include <cstddef>
@@ -37,7 +38,7 @@ Afd::Afd() {
   const NTSTATUS error = ::NtCreateFile(&handle_, SYNCHRONIZE, &attributes, &status, nullptr, 0,
                                         FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0, nullptr, 0);
   if (error != 0) {
-    throw std::system_error(static_cast<int>(-negated_status(error)), std::generic_category(),
+    throw std::system_error(static_cast<int>(-negated_status(error)), os_category(),
                             "NtCreateFile \\Device\\Afd");
   }
 }

@@ -8,6 +8,8 @@
 // - Of datagrams a probe has to look only: it would lose the first one.
 #include "backends/iocp/poller.hpp"
 
+#include "backends/host.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 #include <new>
@@ -57,7 +59,7 @@ bool is_afd_forced() noexcept {
 IocpPoller::IocpPoller() : afd_only_(is_afd_forced()) {
   start_winsock();
   if (const std::int64_t error = port_.add(afd_.handle(), PortKey::poll); error < 0) {
-    throw std::system_error(static_cast<int>(-error), std::generic_category(), "CreateIoCompletionPort");
+    throw std::system_error(static_cast<int>(-error), os_category(), "CreateIoCompletionPort");
   }
   completed_.reserve(CompletionPort::most_packets);
 }

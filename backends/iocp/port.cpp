@@ -4,6 +4,7 @@
 // - A handle belongs to one port for as long as it is open.
 #include "backends/iocp/port.hpp"
 
+#include "backends/host.hpp"
 #include "backends/windows/errors.hpp"
 
 #include <algorithm>
@@ -13,8 +14,7 @@ namespace weir::inline WEIR_ABI::detail {
 
 CompletionPort::CompletionPort() : port_(::CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1)) {
   if (port_ == nullptr) {
-    throw std::system_error(static_cast<int>(-last_error()), std::generic_category(),
-                            "CreateIoCompletionPort");
+    throw std::system_error(static_cast<int>(-last_error()), os_category(), "CreateIoCompletionPort");
   }
 }
 
@@ -36,7 +36,7 @@ std::span<const OVERLAPPED_ENTRY> CompletionPort::wait(DWORD milliseconds) {
     return {packets_.data(), count};
   }
   if (const DWORD error = ::GetLastError(); error != WAIT_TIMEOUT) {
-    throw std::system_error(static_cast<int>(-negated_error(error)), std::generic_category(),
+    throw std::system_error(static_cast<int>(-negated_error(error)), os_category(),
                             "GetQueuedCompletionStatusEx");
   }
   return {};

@@ -12,6 +12,8 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
+const std::error_category& os_category() noexcept { return std::generic_category(); }
+
 FileStamp stamp_of(const std::string& path) noexcept {
   struct stat status{};
   if (path.empty() || ::stat(path.c_str(), &status) != 0) {

@@ -1,5 +1,6 @@
 // The turn of the simulator: virtual waiting, choosing among what is ready, and running it.
 #include "backends/sim/backend.hpp"
+#include "backends/sim/wait_word.hpp"
 #include "backends/sim/world.hpp"
 
 #include <algorithm>
@@ -65,7 +66,7 @@ void SimBackend::charge_turn() noexcept {
 // Nothing in this world can happen any more: only another thread or a signal can go on.
 void SimBackend::wait_for_wake() noexcept {
   while (woken_.exchange(0) == 0) {
-    woken_.wait(0);
+    wait_while(woken_, 0);
   }
 }
 
@@ -73,7 +74,7 @@ void SimBackend::wait_for_wake() noexcept {
 void SimBackend::wake() noexcept {
   static_assert(std::atomic<int>::is_always_lock_free);
   if (woken_.exchange(1) == 0) {
-    woken_.notify_one();
+    wake_waiter(woken_);
   }
 }
 

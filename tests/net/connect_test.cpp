@@ -197,12 +197,15 @@ WEIR_TEST("CONN-012 a refused connection closes its socket and calls nobody") {
     return make_ref<Recorder>();
   };
   bool refused = false;
+  std::string text;
   try {
     co_await loop.create_connection(factory, {.host = "127.0.0.1", .port = closed_port()});
   } catch (const std::system_error& e) {
     refused = e.code() == std::errc::connection_refused;
+    text = e.what();
   }
   CHECK(refused);
+  CHECK(text.ends_with(": Connection refused"));
   CHECK(made == 0);
   CHECK(open_descriptors() == before);
 }

@@ -14,8 +14,9 @@ from packaging import Cases, run
 source, work = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(source / 'tools'))
-import check  # noqa: E402
 import conformance  # noqa: E402
+import matrix  # noqa: E402
+import phases  # noqa: E402
 
 cases = Cases('packaging/tools', 'all')
 
@@ -41,7 +42,7 @@ def log_of(*tests):
     return work
 
 
-total, suites, skips, nameless, bad = check.count(log_of(
+total, suites, skips, nameless, bad = phases.count(log_of(
     ('runtime/a.sim', 'OK', 'weir-skip: LOOP-022 wall_clock\nweir-tests: runtime/a sim passed=5 failed=0 skipped=1\n', []),
     ('runtime/b.sim', 'FAIL', 'weir-tests: runtime/b sim passed=3 failed=2 skipped=0\n', []),
     ('runtime/died.sim', 'FAIL', 'Segmentation fault\n', []),
@@ -66,5 +67,14 @@ made = conformance.table(text, tested, skipped)
 for row in ('| group | title | statements | sim | epoll |', '| AA | First | 2 | 1 + 1 skipped | 1 |',
             '| AB | Second | 1 | 1 | – |', '| | **all** | **3** | **2 + 1 skipped** | **1** |', '| AA-002 | sim | pidfd |'):
     cases.check(f'the table has: {row}', row in made.splitlines(), made)
+
+# What the matrix says of two backends, by the last run of each.
+ran = {'first': {'LOOP-001', 'LOOP-002', 'WIN-007'}, 'second': {'LOOP-001'}}
+matrix.GROUPS_OF_ONE = {'WIN': 'first'}
+matrix.build_directory = lambda name: name
+conformance.last_run = lambda build: ({build.name: ran[build.name]}, {'first': {}, 'second': {'LOOP-001': 'ipv6'}})
+cases.check('a statement that no test names on one backend is found', not matrix.check_same_statements(list(ran))()[0])
+ran['second'] |= {'LOOP-002'}
+cases.check('skipped by name, or of one backend alone: no statement is missing', matrix.check_same_statements(list(ran))()[0])
 shutil.rmtree(work, ignore_errors=True)
 cases.finish()
