@@ -40,7 +40,7 @@ BACKENDS = {
     'epoll': [Way(LINUX, 'this Linux', [])],
     'libevent': [Way(POSIX, 'this system, over libevent', ['-Dloop_backend=libevent'])],
     'kqueue': [Way(BSD, 'this system', ['-Dloop_backend=kqueue']),
-               Way(LINUX, 'a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto'])],
+               Way(LINUX, 'a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto', '-Dtools=false'])],
     'poll': [Way(POSIX, 'this system', ['-Dloop_backend=poll'])],
     'iocp': [Way(WINDOWS, 'this Windows', ['-Dloop_backend=iocp']),
              Way(WINE, 'Wine, cross built; installs what tools/setup --windows names', [

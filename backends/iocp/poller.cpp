@@ -10,6 +10,7 @@
 
 #include "backends/host.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <new>
@@ -276,12 +277,13 @@ void IocpPoller::poll_for(Registration& registration, AfdEvents events) noexcept
 
 // False: the time is up, or there was a wake.
 bool IocpPoller::collect(TimePoint deadline) {
-  DWORD milliseconds = INFINITE;
-  if (deadline != TimePoint::max()) {
-    const TimePoint current = deadline == TimePoint::min() ? deadline : now();
-    milliseconds = deadline <= current ? 0 : to_milliseconds(deadline - current);
+  auto duration = std::chrono::nanoseconds::zero();
+  if (deadline == TimePoint::max()) {
+    duration = duration.max();
+  } else if (deadline != TimePoint::min()) {
+    duration = std::max(deadline - now(), duration);
   }
-  const auto packets = port_.wait(milliseconds);
+  const auto packets = port_.wait(duration);
   bool goes_on = !packets.empty();
   for (const OVERLAPPED_ENTRY& packet : packets) {
     if (packet.lpOverlapped == nullptr) {

@@ -36,16 +36,16 @@ class CompletionPort {
   std::int64_t add(HANDLE handle, PortKey key) noexcept;
   // Puts a packet there; from any thread. It may get lost when the system has no memory.
   void post(PortKey key) noexcept;
-  // Waits for packets as long as INFINITE or so many milliseconds: what came, of which the memory is good
-  // until the next call. Throws std::system_error when the port cannot be waited for.
-  std::span<const OVERLAPPED_ENTRY> wait(DWORD milliseconds);
+  // Waits for packets for so long, or shorter; max(): until there is one. What came, of which the memory is
+  // good until the next call. Throws std::system_error when the port cannot be waited for.
+  std::span<const OVERLAPPED_ENTRY> wait(std::chrono::nanoseconds duration);
 
  private:
+  bool set_timer(std::chrono::nanoseconds duration) noexcept;
+
   HANDLE port_;
+  HANDLE timer_;  // null where the system has none that is exact
   std::array<OVERLAPPED_ENTRY, most_packets> packets_;
 };
-
-// Rounded up, and at most a day.
-DWORD to_milliseconds(std::chrono::nanoseconds duration) noexcept;
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -8,12 +8,14 @@ import difflib
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 SUITE, BACKEND = os.environ['WEIR_TEST_SUITE'], os.environ['WEIR_BACKEND']
 SEEDS = range(1, int(os.environ.get('WEIR_PARITY_SEEDS', 20)) + 1) if BACKEND == 'sim' else (None,)
+WRAPPER = shlex.split(os.environ.get('MESON_EXE_WRAPPER', ''))  # of programs for another system
 LIMIT = 30  # seconds until a run is given up
 
 
@@ -62,7 +64,7 @@ def main(program):
     expected = traces([sys.executable, HERE / 'trace.py'])
     failed, names = set(), {}
     for seed in SEEDS:
-        found = traces([program], {} if seed is None else {'WEIR_SIM_SEED': str(seed)})
+        found = traces([*WRAPPER, program], {} if seed is None else {'WEIR_SIM_SEED': str(seed)})
         names.update(dict.fromkeys([*expected, *found]))
         for name in names:
             if name not in failed and not compare(name, expected.get(name), found.get(name), f' (seed {seed})' if seed else ''):

@@ -7,10 +7,12 @@ Usage: check.py EXAMPLE PROGRAM...      those for tools/sim_sweep: SWEEP PROGRAM
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
 
+WRAPPER = shlex.split(os.environ.get('MESON_EXE_WRAPPER', ''))  # of programs for another system
 LIMIT = 60  # seconds until the check gives up
 
 EXPECTED = {
@@ -40,7 +42,7 @@ def run(*command):
 
 
 def check_output(example, program):
-    done = run(program)
+    done = run(*WRAPPER, program)
     compare(example, (done.returncode, done.stdout, done.stderr), (0, EXPECTED[example], ''))
 
 
