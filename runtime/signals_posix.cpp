@@ -6,6 +6,10 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
+#elif defined(__NetBSD__)
+#include <lwp.h>
+#elif defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
+#include <pthread_np.h>
 #endif
 
 #include <cerrno>
@@ -25,6 +29,8 @@ extern "C" void weir_on_signal(int number) {
 bool on_main_thread() noexcept {
 #if defined(__linux__)
   return static_cast<pid_t>(::syscall(SYS_gettid)) == ::getpid();
+#elif defined(__NetBSD__)
+  return ::_lwp_self() == 1;
 #else
   return ::pthread_main_np() != 0;
 #endif

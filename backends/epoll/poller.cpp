@@ -6,7 +6,7 @@
 // - epoll_wait() counts in milliseconds; epoll_pwait2() (Linux 5.11, glibc 2.35) in nanoseconds.
 #include "backends/epoll/poller.hpp"
 
-#include "backends/posix/time_left.hpp"
+#include "backends/readiness/time_left.hpp"
 
 #include <time.h>
 #include <algorithm>

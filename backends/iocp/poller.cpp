@@ -10,7 +10,6 @@
 
 #include "backends/host.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <new>
@@ -277,13 +276,7 @@ void IocpPoller::poll_for(Registration& registration, AfdEvents events) noexcept
 
 // False: the time is up, or there was a wake.
 bool IocpPoller::collect(TimePoint deadline) {
-  auto duration = std::chrono::nanoseconds::zero();
-  if (deadline == TimePoint::max()) {
-    duration = duration.max();
-  } else if (deadline != TimePoint::min()) {
-    duration = std::max(deadline - now(), duration);
-  }
-  const auto packets = port_.wait(duration);
+  const auto packets = port_.wait(deadline);
   bool goes_on = !packets.empty();
   for (const OVERLAPPED_ENTRY& packet : packets) {
     if (packet.lpOverlapped == nullptr) {

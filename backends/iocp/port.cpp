@@ -6,9 +6,9 @@
 #include "backends/iocp/port.hpp"
 
 #include "backends/host.hpp"
+#include "backends/readiness/time_left.hpp"
 #include "backends/windows/errors.hpp"
 
-#include <algorithm>
 #include <system_error>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -17,12 +17,6 @@ namespace {
 
 // Of longer waits a tick is a small part: they are not worth a call more.
 constexpr std::chrono::milliseconds longest_exact{100};
-
-// Rounded up, and at most a day.
-DWORD to_milliseconds(std::chrono::nanoseconds duration) noexcept {
-  const auto left = std::min<std::chrono::nanoseconds>(duration, std::chrono::hours(24));
-  return static_cast<DWORD>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
-}
 
 HANDLE open_timer() noexcept {
   constexpr DWORD high_resolution = 2;  // CREATE_WAITABLE_TIMER_HIGH_RESOLUTION
@@ -58,10 +52,14 @@ void CompletionPort::post(PortKey key) noexcept {
   ::PostQueuedCompletionStatus(port_, 0, static_cast<ULONG_PTR>(key), nullptr);
 }
 
-std::span<const OVERLAPPED_ENTRY> CompletionPort::wait(std::chrono::nanoseconds duration) {
-  const DWORD milliseconds =
-      duration == std::chrono::nanoseconds::max() ? INFINITE : to_milliseconds(duration);
-  const bool is_exact = duration > duration.zero() && duration < longest_exact && set_timer(duration);
+std::span<const OVERLAPPED_ENTRY> CompletionPort::wait(TimePoint deadline) {
+  DWORD milliseconds = INFINITE;
+  bool is_exact = false;
+  if (deadline != TimePoint::max()) {
+    const std::chrono::nanoseconds left = time_left(deadline);
+    milliseconds = static_cast<DWORD>(to_milliseconds(left));
+    is_exact = left > left.zero() && left < longest_exact && set_timer(left);
+  }
   ULONG count = 0;
   if (::GetQueuedCompletionStatusEx(port_, packets_.data(), static_cast<ULONG>(packets_.size()), &count,
                                     milliseconds, is_exact ? TRUE : FALSE) != 0) {

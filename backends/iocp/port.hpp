@@ -1,6 +1,7 @@
 // CompletionPort: where Windows puts what it has finished. A thin wrapper; knows no operation.
 #pragma once
 
+#include "backends/backend.hpp"
 #include "backends/windows/winsock.hpp"
 
 #include <weir/detail/op.hpp>
@@ -36,9 +37,9 @@ class CompletionPort {
   std::int64_t add(HANDLE handle, PortKey key) noexcept;
   // Puts a packet there; from any thread. It may get lost when the system has no memory.
   void post(PortKey key) noexcept;
-  // Waits for packets for so long, or shorter; max(): until there is one. What came, of which the memory is
-  // good until the next call. Throws std::system_error when the port cannot be waited for.
-  std::span<const OVERLAPPED_ENTRY> wait(std::chrono::nanoseconds duration);
+  // Waits for packets until then, or shorter; TimePoint::max(): until there is one. What came, of which the
+  // memory is good until the next call. Throws std::system_error when the port cannot be waited for.
+  std::span<const OVERLAPPED_ENTRY> wait(TimePoint deadline);
 
  private:
   bool set_timer(std::chrono::nanoseconds duration) noexcept;

@@ -13,7 +13,7 @@
 // - A pipe whose other end is gone: FreeBSD, and macOS in old versions, refuse EVFILT_WRITE with EPIPE.
 #include "backends/kqueue/poller.hpp"
 
-#include "backends/posix/time_left.hpp"
+#include "backends/readiness/time_left.hpp"
 
 #include <fcntl.h>
 #include <algorithm>

@@ -4,7 +4,7 @@
 // - A condition is reported as long as it lasts, the wake descriptor's too: it has to be drained.
 #include "backends/poll/poller.hpp"
 
-#include "backends/posix/time_left.hpp"
+#include "backends/readiness/time_left.hpp"
 
 #include <fcntl.h>
 #include <algorithm>
