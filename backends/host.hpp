@@ -31,6 +31,10 @@ std::string read_whole_file(const std::string& path);
 // The path of one of the system's tables of names: "hosts", "services".
 std::string system_table(const char* name);
 
+// Tells one state of the machine's settings for the resolver from another: those of the file, or of the place
+// that Windows has instead.
+FileStamp resolver_stamp(const std::string& resolv_conf) noexcept;
+
 // An IPv4 or IPv6 address written as numbers, without a scope; nothing for any other text.
 std::optional<RawAddress> address_from_text(const std::string& text) noexcept;
 

@@ -39,6 +39,8 @@ std::string read_whole_file(const std::string& path) {
 
 std::string system_table(const char* name) { return std::string("/etc/") + name; }
 
+FileStamp resolver_stamp(const std::string& resolv_conf) noexcept { return stamp_of(resolv_conf); }
+
 ConfiguredFamilies configured_families() noexcept {
   ifaddrs* first = nullptr;
   if (::getifaddrs(&first) != 0) {

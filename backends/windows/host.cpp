@@ -5,6 +5,7 @@
 #include "backends/windows/text.hpp"
 #include "backends/windows/winsock.hpp"
 
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -36,6 +37,37 @@ class Opened {
  private:
   HANDLE handle_ = INVALID_HANDLE_VALUE;
 };
+
+// Makes one number of many, in which a change of any shows.
+class Mixed {
+ public:
+  void add(std::uint64_t part) noexcept { value_ = (value_ ^ part) * 0x9e3779b97f4a7c15 + (value_ >> 29); }
+  void add(FILETIME time) noexcept { add(std::uint64_t{time.dwHighDateTime} << 32 | time.dwLowDateTime); }
+  std::uint64_t value() const noexcept { return value_; }
+
+ private:
+  std::uint64_t value_ = 1;
+};
+
+// When a key of the registry was written to, and each of those right below it.
+void add_key(Mixed& mixed, const wchar_t* path) noexcept {
+  HKEY key = nullptr;
+  if (::RegOpenKeyExW(HKEY_LOCAL_MACHINE, path, 0, KEY_READ, &key) != ERROR_SUCCESS) {
+    mixed.add(0);
+    return;
+  }
+  FILETIME written{};
+  ::RegQueryInfoKeyW(key, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                     nullptr, &written);
+  mixed.add(written);
+  wchar_t name[256];  // the longest name of a key
+  for (DWORD i = 0, size = std::size(name);
+       ::RegEnumKeyExW(key, i, name, &size, nullptr, nullptr, nullptr, &written) == ERROR_SUCCESS;
+       ++i, size = std::size(name)) {
+    mixed.add(written);
+  }
+  ::RegCloseKey(key);
+}
 
 std::uint64_t joined(DWORD high, DWORD low) noexcept { return std::uint64_t{high} << 32 | low; }
 
@@ -74,6 +106,23 @@ std::string system_table(const char* name) {
   wchar_t folder[MAX_PATH] = {};
   const UINT size = ::GetSystemDirectoryW(folder, MAX_PATH);
   return from_wide({folder, size < MAX_PATH ? size : 0}) + "\\drivers\\etc\\" + name;
+}
+
+// What c-ares asks for is slow to get, but it is written here when it changes, and a network that is joined
+// writes its lease. One that is left without a trace leaves servers that do not answer, beside the others.
+FileStamp resolver_stamp(const std::string&) noexcept {
+  Mixed mixed;
+  for (const wchar_t* path : {L"System\\CurrentControlSet\\Services\\Tcpip\\Parameters",
+                              L"System\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces",
+                              L"System\\CurrentControlSet\\Services\\Tcpip6\\Parameters",
+                              L"System\\CurrentControlSet\\Services\\Tcpip6\\Parameters\\Interfaces",
+                              L"Software\\Policies\\Microsoft\\Windows NT\\DNSClient",
+                              L"Software\\Policies\\Microsoft\\System\\DNSClient"}) {
+    add_key(mixed, path);
+  }
+  FileStamp stamp;
+  stamp.inode = mixed.value();
+  return stamp;
 }
 
 ConfiguredFamilies configured_families() noexcept {

@@ -98,10 +98,10 @@ Resolver& Resolver::of(EventLoop& loop) {
 }
 
 std::shared_ptr<Channel> Resolver::channel() {
-  const FileStamp stamp = stamp_of(settings_.resolv_conf);
-  if (channel_ == nullptr || stamp != resolv_conf_) {
+  const FileStamp stamp = resolver_stamp(settings_.resolv_conf);
+  if (channel_ == nullptr || stamp != stamp_) {
     channel_ = std::make_shared<Channel>(*loop_, settings_);
-    resolv_conf_ = stamp;
+    stamp_ = stamp;
   }
   return channel_;
 }

@@ -20,8 +20,8 @@ class Resolver {
   const HostsTable& hosts() { return hosts_.get(); }
   const ServicesTable& services() { return services_.get(); }
   Duration total_timeout() const noexcept { return total_timeout_; }
-  // The channel for a look-up that begins now: a new one when resolv_conf has changed. Whoever waits for an
-  // answer of an older one keeps that alive.
+  // The channel for a look-up that begins now: a new one when resolv_conf, or what Windows has instead, has
+  // changed. Whoever waits for an answer of an older one keeps that alive.
   std::shared_ptr<Channel> channel();
 
  private:
@@ -31,7 +31,7 @@ class Resolver {
   FileTable<HostsTable> hosts_;
   FileTable<ServicesTable> services_;
   std::shared_ptr<Channel> channel_;
-  FileStamp resolv_conf_;  // as it was when the channel was made
+  FileStamp stamp_;  // that of resolv_conf when the channel was made
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -15,6 +15,16 @@ void raw_close(native_socket native) { ::closesocket(native); }
 std::ptrdiff_t raw_receive(native_socket native, std::span<char> into) {
   return ::recv(native, into.data(), static_cast<int>(into.size()), 0);
 }
+std::ptrdiff_t raw_receive_from(native_socket native, std::span<char> into, RawPeer& peer) {
+  peer.size = sizeof peer.address;
+  return ::recvfrom(native, into.data(), static_cast<int>(into.size()), 0,
+                    reinterpret_cast<sockaddr*>(peer.address), &peer.size);
+}
+bool raw_send_to(native_socket native, std::string_view text, const RawPeer& peer) {
+  const int size = static_cast<int>(text.size());
+  return ::sendto(native, text.data(), size, 0, reinterpret_cast<const sockaddr*>(peer.address), peer.size) ==
+         size;
+}
 // The system does not tell otherwise.
 bool is_non_blocking(native_socket native) {
   char byte = 0;

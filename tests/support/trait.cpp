@@ -56,6 +56,16 @@ std::string_view trait_name(Trait trait) noexcept {
       return "repeated_resets";
     case Trait::end_behind_bytes:
       return "end_behind_bytes";
+    case Trait::name_server:
+      return "name_server";
+    case Trait::empty_host_error:
+      return "empty_host_error";
+    case Trait::typed_answers:
+      return "typed_answers";
+    case Trait::scope_names:
+      return "scope_names";
+    case Trait::resolv_conf:
+      return "resolv_conf";
   }
   return "";
 }
@@ -79,6 +89,13 @@ bool machine_has(Trait trait) noexcept {
       return (!is_wine() && std::getenv("WEIR_TEST_METHOD") == nullptr) || is_sim;
     case Trait::repeated_resets:
       return is_windows && !is_sim;
+    case Trait::name_server:
+      return !is_windows || is_wine();  // Wine starts the programs of the system under it
+    case Trait::empty_host_error:
+    case Trait::typed_answers:
+    case Trait::scope_names:
+    case Trait::resolv_conf:
+      return !is_windows;
   }
   return false;
 }

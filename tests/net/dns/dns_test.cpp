@@ -1,13 +1,21 @@
 // The comparison with getaddrinfo(3), and other helpers.
 #include "tests/net/dns/dns_test.hpp"
 
+#include "tests/support/system.hpp"
+
+#ifdef _WIN32
+// clang-format off
+#include <winsock2.h>
+#include <ws2tcpip.h>
+// clang-format on
+#else
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
+#endif
 
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 namespace weir::testing {
@@ -31,30 +39,64 @@ int system_flags(AddrInfoFlags flags) {
   return result;
 }
 
+// The system's codes for an error, the first of which says most.
+#ifdef _WIN32
+constexpr int again = WSATRY_AGAIN, no_name = WSAHOST_NOT_FOUND, no_data = WSANO_DATA,
+              bad_family = WSAEAFNOSUPPORT, bad_type = WSAESOCKTNOSUPPORT, no_service = WSATYPE_NOT_FOUND,
+              bad_flags = WSAEINVAL, failed = WSANO_RECOVERY, other_family = no_name;
+#else
+constexpr int again = EAI_AGAIN, no_name = EAI_NONAME, bad_family = EAI_FAMILY, bad_type = EAI_SOCKTYPE,
+              no_service = EAI_SERVICE, bad_flags = EAI_BADFLAGS, failed = EAI_FAIL;
+constexpr int no_data = -5, other_family = -9;  // EAI_NODATA and EAI_ADDRFAMILY, glibc's own
+#endif
+
 int system_code(const std::error_code& code) {
   CHECK(code.category() == resolver_category());
   switch (static_cast<ResolverErrc>(code.value())) {
     case ResolverErrc::temporary_failure:
-      return EAI_AGAIN;
+      return again;
     case ResolverErrc::not_found:
-      return EAI_NONAME;
+      return no_name;
     case ResolverErrc::no_data:
-      return -5;  // EAI_NODATA and EAI_ADDRFAMILY are glibc's own
+      return no_data;
     case ResolverErrc::address_family:
-      return -9;
+      return other_family;
     case ResolverErrc::family:
-      return EAI_FAMILY;
+      return bad_family;
     case ResolverErrc::socket_type:
-      return EAI_SOCKTYPE;
+      return bad_type;
     case ResolverErrc::service:
-      return EAI_SERVICE;
+      return no_service;
     case ResolverErrc::bad_flags:
-      return EAI_BADFLAGS;
+      return bad_flags;
     case ResolverErrc::failure:
-      return EAI_FAIL;
+      return failed;
   }
   return 0;
 }
+
+Outcome refused_with(const std::error_code& code) { return {"error " + std::to_string(system_code(code))}; }
+
+#ifdef _WIN32
+constexpr bool is_windows = true;
+// Wine hands on what glibc says and Windows has no word for.
+int known_code(int code) { return code == -9 ? other_family : code; }
+void start_sockets() {
+  WSADATA about{};
+  static const int error = ::WSAStartup(MAKEWORD(2, 2), &about);  // for the simulator, which does without
+  REQUIRE(error == 0);
+}
+#else
+constexpr bool is_windows = false;
+int known_code(int code) { return code; }
+void start_sockets() {}
+#endif
+
+struct SystemKind {
+  int type;
+  int proto;
+};
+constexpr SystemKind kinds[] = {{SOCK_STREAM, IPPROTO_TCP}, {SOCK_DGRAM, IPPROTO_UDP}};
 
 std::string line(bool stream, int proto, const Address& address) {
   return std::string(stream ? "stream " : "datagram ") + std::to_string(proto) + ' ' + address.to_string();
@@ -92,16 +134,24 @@ Outcome ask_system(const Question& question) {
   hints.ai_socktype = !question.type ? 0 : *question.type == SocketType::stream ? SOCK_STREAM : SOCK_DGRAM;
   hints.ai_protocol = question.proto;
   hints.ai_flags = system_flags(question.flags);
+  start_sockets();
   addrinfo* first = nullptr;
   const int code = ::getaddrinfo(question.host ? question.host->c_str() : nullptr,
                                  question.service ? question.service->c_str() : nullptr, &hints, &first);
   if (code != 0) {
-    return {"error " + std::to_string(code)};
+    return {"error " + std::to_string(known_code(code))};
   }
   Outcome outcome;
   for (const addrinfo* one = first; one != nullptr; one = one->ai_next) {
-    if (one->ai_socktype != SOCK_RAW) {
-      outcome.insert(line(one->ai_socktype == SOCK_STREAM, one->ai_protocol, read(*one)));
+    for (const SystemKind& kind : kinds) {
+      // Windows leaves open what the question left open, instead of one answer for each.
+      const bool fits_question = (hints.ai_socktype == 0 || hints.ai_socktype == kind.type) &&
+                                 (hints.ai_protocol == 0 || hints.ai_protocol == kind.proto);
+      const bool is_open = is_windows && one->ai_socktype == 0 && fits_question;
+      if (is_open || one->ai_socktype == kind.type) {
+        const int proto = is_windows && one->ai_protocol == 0 ? kind.proto : one->ai_protocol;
+        outcome.insert(line(kind.type == SOCK_STREAM, proto, read(*one)));
+      }
     }
     if (one->ai_canonname != nullptr) {
       outcome.insert(std::string("canonical name ") + one->ai_canonname);
@@ -127,10 +177,12 @@ Coro<Outcome> ask_weir(EventLoop& loop, Question question) {
       }
     }
   } catch (const std::system_error& error) {
-    outcome.insert("error " + std::to_string(system_code(error.code())));
+    outcome = refused_with(error.code());
   }
   co_return outcome;
 }
+
+Outcome refusal(ResolverErrc code) { return refused_with(make_error_code(code)); }
 
 Coro<void> compare(EventLoop& loop, Question question) {
   INFO(describe(question));
@@ -185,21 +237,22 @@ Coro<std::string> lacking(EventLoop& loop, std::string name) {
   co_return std::string();
 }
 
-TemporaryFile::TemporaryFile(std::string_view text) {
-  char path[] = "/tmp/weir-dns-XXXXXX";
-  const int descriptor = ::mkstemp(path);
-  REQUIRE(descriptor >= 0);
-  ::close(descriptor);
-  path_ = path;
+TemporaryFile::TemporaryFile(std::string_view text) : folder_(make_scratch_folder("weir-dns-")) {
+  const std::u8string path = (folder_ / "file").u8string();
+  path_.assign(path.begin(), path.end());
   replace(text);
 }
 
-TemporaryFile::~TemporaryFile() { ::unlink(path_.c_str()); }
+TemporaryFile::~TemporaryFile() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
 
 void TemporaryFile::replace(std::string_view text) const {
-  const std::string fresh = path_ + ".new";
-  std::ofstream(fresh, std::ios::binary) << text;
-  REQUIRE(std::rename(fresh.c_str(), path_.c_str()) == 0);
+  std::ofstream(folder_ / "new", std::ios::binary) << text;
+  std::filesystem::rename(folder_ / "new", folder_ / "file");
 }
+
+void TemporaryFile::remove() const { std::filesystem::remove(folder_ / "file"); }
 
 }  // namespace weir::testing

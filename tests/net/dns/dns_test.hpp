@@ -6,8 +6,7 @@
 
 #include <weir/net/resolver.hpp>
 
-#include <netdb.h>
-
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <string>
@@ -42,6 +41,8 @@ std::string describe(const Question& question);
 using Outcome = std::set<std::string>;
 Outcome ask_system(const Question& question);
 Coro<Outcome> ask_weir(EventLoop& loop, Question question);
+// The outcome that is this error.
+Outcome refusal(ResolverErrc code);
 // Checks that both say the same.
 Coro<void> compare(EventLoop& loop, Question question);
 
@@ -63,11 +64,14 @@ class TemporaryFile {
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile();
+  // In UTF-8.
   const std::string& path() const noexcept { return path_; }
   // Puts another file in its place, as editors and DHCP clients do.
   void replace(std::string_view text) const;
+  void remove() const;
 
  private:
+  std::filesystem::path folder_;
   std::string path_;
 };
 

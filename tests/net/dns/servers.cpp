@@ -1,17 +1,9 @@
 // Starting dnsmasq, and answering by hand.
 #include "tests/net/dns/servers.hpp"
 
-#include <netinet/in.h>
-#include <spawn.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "tests/support/raw_sockets.hpp"
 
-#include <csignal>
-#include <cstring>
-#include <fstream>
-
-extern char** environ;
+#include <sstream>
 
 namespace weir::testing {
 
@@ -32,83 +24,99 @@ std::string bytes(std::initializer_list<int> values) {
   return text;
 }
 
+// Starts dnsmasq, whose log goes to the test, and kills it when the connection to the test ends: also when
+// the test was killed. It leaves the test's group of processes, so as not to be killed with it.
+const char* const keeper_script = R"(
+import contextlib, os, shutil, socket, subprocess, sys, threading
+
+with contextlib.suppress(OSError):
+    os.setsid()
+try:
+    test = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+except OSError:
+    sys.exit(1)  # the test is gone
+os.dup2(test.fileno(), 2)
+path = os.environ.get('PATH', os.defpath) + ':/usr/local/sbin:/usr/sbin'
+program = shutil.which('dnsmasq', path=path) or 'dnsmasq'
+server = subprocess.Popen([program, *sys.argv[2:]], stdin=subprocess.DEVNULL, stdout=test, stderr=test)
+
+def follow():
+    try:
+        test.recv(1)
+    finally:
+        server.kill()
+
+threading.Thread(target=follow, daemon=True).start()
+server.wait()
+)";
+
 // Where the question ends: behind its name, type and class.
 std::size_t question_end(const std::string& query) { return query.find('\0', 12) + 5; }
 
 }  // namespace
 
-Dnsmasq::Dnsmasq(const std::vector<std::string>& records) : records_(records) {
-  char log[] = "/tmp/weir-dnsmasq-XXXXXX";
-  ::close(::mkstemp(log));
-  log_ = log;
-  start();
-}
+Dnsmasq::Dnsmasq(std::vector<std::string> records) : records_(std::move(records)) {}
 
 // It takes a port for UDP and TCP, and cannot be asked to choose one. Those that the system hands out to
 // connections are avoided; what else is in the way shows when it ends at once.
-void Dnsmasq::start() {
-  static int tried = 0;
-  const int port = 10'000 + (::getpid() * 31 + tried++) % 20'000;
-  address_ = Address::loopback(AddressFamily::inet, static_cast<std::uint16_t>(port));
-  std::vector<std::string> arguments{"dnsmasq",
-                                     "--keep-in-foreground",
-                                     "--conf-file=/dev/null",
-                                     "--no-resolv",
-                                     "--no-hosts",
-                                     "--local=/test/",
-                                     "--local=/2.0.192.in-addr.arpa/",
-                                     "--bind-interfaces",
-                                     "--listen-address=127.0.0.1",
-                                     "--user=",
-                                     "--pid-file=",
-                                     "--log-queries",
-                                     "--log-facility=" + log_,
-                                     "--host-record=ready.test,192.0.2.200",
-                                     "--port=" + std::to_string(address_.port())};
-  arguments.insert(arguments.end(), records_.begin(), records_.end());
-  std::vector<char*> pointers;
-  for (std::string& one : arguments) {
-    pointers.push_back(one.data());
+Coro<bool> Dnsmasq::start(EventLoop& loop) {
+  Socket listening = listening_socket();
+  const std::uint16_t own = listening.local_address().port();  // nobody else's: a good beginning
+  const auto port = static_cast<std::uint16_t>(10'000 + own % 20'000);
+  std::vector<std::string> words{"python3",
+                                 "-c",
+                                 keeper_script,
+                                 std::to_string(own),
+                                 "--keep-in-foreground",
+                                 "--conf-file=/dev/null",
+                                 "--no-resolv",
+                                 "--no-hosts",
+                                 "--local=/test/",
+                                 "--local=/2.0.192.in-addr.arpa/",
+                                 "--bind-interfaces",
+                                 "--listen-address=127.0.0.1",
+                                 "--user=",
+                                 "--pid-file=",
+                                 "--log-queries",
+                                 "--log-facility=-",
+                                 "--port=" + std::to_string(port)};
+  words.insert(words.end(), records_.begin(), records_.end());
+  log_.clear();
+  connection_.reset();
+  keeper_ = std::make_unique<Program>(std::move(words));
+  auto accepted = co_await loop.sock_accept(listening);
+  connection_ = std::move(accepted.first);
+  address_ = Address::loopback(AddressFamily::inet, port);
+  while (log_.find("started, version") == std::string::npos) {
+    const auto data = co_await loop.sock_recv(*connection_, 4096);
+    if (data.empty()) {
+      co_return false;
+    }
+    log_ += as_text(data);
   }
-  pointers.push_back(nullptr);
-  const char* program = ::access("/usr/sbin/dnsmasq", X_OK) == 0 ? "/usr/sbin/dnsmasq" : "dnsmasq";
-  REQUIRE_MESSAGE(::posix_spawnp(&process_, program, nullptr, nullptr, pointers.data(), environ) == 0,
-                  "dnsmasq could not be started: tools/setup installs it");
-}
-
-Dnsmasq::~Dnsmasq() {
-  ::kill(process_, SIGKILL);
-  ::waitpid(process_, nullptr, 0);
-  ::unlink(log_.c_str());
+  co_return true;
 }
 
 Coro<void> Dnsmasq::use(EventLoop& loop) {
-  const auto set_options = [&] {
-    loop.set_resolver_options({.servers = {&address_, 1},
-                               .search = "",
-                               .timeout = 5s,
-                               .tries = 2,
-                               .hosts_file = "",
-                               .resolv_conf = ""});
-  };
-  set_options();
-  std::string answer;
-  for (int starts = 1; answer != "192.0.2.200";) {
-    if (::waitpid(process_, nullptr, WNOHANG) != 0) {
-      REQUIRE_MESSAGE(++starts <= 20, "dnsmasq ends");
-      start();
-      set_options();
-    }
-    try {
-      answer = co_await lookup(loop, "ready.test", AddressFamily::inet);
-    } catch (const std::system_error& error) {
-      REQUIRE(error.code() == ResolverErrc::temporary_failure);  // it does not listen yet
-    }
+  bool started = false;
+  for (int starts = 0; !started; ++starts) {
+    REQUIRE_MESSAGE(starts != 20, "dnsmasq (which tools/setup installs) ends: " << log_);
+    started = co_await start(loop);
   }
+  loop.set_resolver_options({.servers = {&address_, 1},
+                             .search = "",
+                             .timeout = 5s,
+                             .tries = 2,
+                             .hosts_file = "",
+                             .resolv_conf = ""});
 }
 
-int Dnsmasq::queries(const std::string& text) const {
-  std::ifstream log(log_);
+int Dnsmasq::queries(const std::string& text) {
+  char part[4096];
+  for (std::ptrdiff_t size = 0; (size = raw_receive(connection_->native_handle(), part)) > 0;) {
+    log_.append(part, static_cast<std::size_t>(size));
+  }
+  std::istringstream log(log_);
   int count = 0;
   for (std::string line; std::getline(log, line);) {
     count += line.find("query") != std::string::npos && line.find(text) != std::string::npos ? 1 : 0;
@@ -123,10 +131,8 @@ ScriptedServer::ScriptedServer(EventLoop& loop, Reply reply)
       reply_(std::move(reply)) {
   loop_.add_reader(socket_, [this] {
     char buffer[2048];
-    sockaddr_in peer{};
-    socklen_t size = sizeof peer;
-    const ssize_t count = ::recvfrom(socket_.native_handle(), buffer, sizeof buffer, 0,
-                                     reinterpret_cast<sockaddr*>(&peer), &size);
+    RawPeer peer;
+    const std::ptrdiff_t count = raw_receive_from(socket_.native_handle(), buffer, peer);
     if (count <= 0) {
       return;
     }
@@ -135,8 +141,7 @@ ScriptedServer::ScriptedServer(EventLoop& loop, Reply reply)
       return;
     }
     for (const std::string& answer : reply_(std::string(buffer, static_cast<std::size_t>(count)))) {
-      CHECK(::sendto(socket_.native_handle(), answer.data(), answer.size(), 0,
-                     reinterpret_cast<const sockaddr*>(&peer), size) == static_cast<ssize_t>(answer.size()));
+      CHECK(raw_send_to(socket_.native_handle(), answer, peer));
     }
   });
 }

@@ -2,36 +2,41 @@
 #pragma once
 
 #include "tests/net/dns/dns_test.hpp"
+#include "tests/net/dns/program.hpp"
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace weir::testing {
 
-// A dnsmasq on 127.0.0.1 and a port that was free, with the given records and none of the machine's.
+// A dnsmasq on 127.0.0.1 and a port that was free, with the given records and none of the machine's. Nothing
+// of it outlives the test, even one that is killed.
 class Dnsmasq {
  public:
   // `records` are dnsmasq's options, as "--host-record=one.test,192.0.2.1".
-  explicit Dnsmasq(const std::vector<std::string>& records);
+  explicit Dnsmasq(std::vector<std::string> records);
   Dnsmasq(const Dnsmasq&) = delete;
   Dnsmasq& operator=(const Dnsmasq&) = delete;
-  ~Dnsmasq();
 
   // Valid from use() on.
   const Address& address() const noexcept { return address_; }
-  // Makes it the loop's server, and returns when it answers.
+  // Starts it and makes it the loop's server.
   Coro<void> use(EventLoop& loop);
   // How many queries it has logged whose line contains `text`.
-  int queries(const std::string& text) const;
+  int queries(const std::string& text);
 
  private:
-  void start();
+  // False when it ended at once.
+  Coro<bool> start(EventLoop& loop);
 
   std::vector<std::string> records_;
   Address address_;
   std::string log_;
-  int process_ = -1;
+  std::unique_ptr<Program> keeper_;
+  std::optional<Socket> connection_;  // the log comes by it, and its end is that of the server
 };
 
 // A UDP socket that hands every query to `reply`, which gives the answers; without `reply` it never answers.

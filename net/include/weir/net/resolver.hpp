@@ -143,7 +143,7 @@ struct ResolverOptions {
   // on the simulator, whose names are those of sim::set_host.
   std::optional<std::string_view> hosts_file = {};
   std::optional<std::string_view> services_file = {};  // none: /etc/services, or what Windows has instead
-  std::string_view resolv_conf = "/etc/resolv.conf";   // Windows has other places, and asks them
+  std::string_view resolv_conf = "/etc/resolv.conf";   // Windows has the registry instead, always
 };
 
 namespace detail {
@@ -158,9 +158,9 @@ WEIR_API Coro<std::pair<std::string, std::string>> get_name_info(EventLoop& loop
 // The addresses of a host, best first by RFC 6724, each with the types of sockets that fit
 // (loop.getaddrinfo). No host (std::nullopt): this machine, or all interfaces with flag passive. Numeric
 // hosts, "localhost" and the hosts file are answered without asking anybody; the files are read again when
-// they changed, and so is resolv.conf. Short names are tried with the search domains. One look-up that is
-// cancelled or out of time does no harm to others, and an answer that comes later is dropped. Raw sockets are
-// not among the answers. Throws, beside what Coro does:
+// they changed, and so is resolv.conf or what Windows has instead. Short names are tried with the search
+// domains. One look-up that is cancelled or out of time does no harm to others, and an answer that comes
+// later is dropped. Raw sockets are not among the answers. Throws, beside what Coro does:
 // - std::system_error with a ResolverErrc; a time-out is ResolverErrc::temporary_failure;
 // - NotSupportedError for names that are not ASCII (give their xn-- form), for ".local" names (they belong to
 //   multicast DNS) that the hosts file does not have, and, with capability "real_network", for names that
