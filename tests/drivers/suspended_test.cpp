@@ -1,13 +1,12 @@
 // LESSON 17, LIFE-008, LIFE-009: very many suspended tasks of every kind of waiting, and very long chains on
 // a stack that is too small for anything that grows with their length.
 #include "tests/drivers/drivers.hpp"
+#include "tests/drivers/process.hpp"
 #include "tests/drivers/world.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/weir.hpp>
 
-#include <pthread.h>
-#include <sys/resource.h>
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -193,11 +192,10 @@ constexpr Kind kinds[] = {
 // As many as the system gives descriptors for; the simulator has enough.
 std::size_t count_for(const Kind& kind) {
   const std::size_t most = kind.most == short_count && drivers_run_whole() ? task_count : kind.most;
-  rlimit limit{};
-  if (kind.sockets == 0 || !has("real_clock") || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+  if (kind.sockets == 0 || !has("real_clock")) {
     return most;
   }
-  const std::size_t usable = static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 4096)) - 100;
+  const std::size_t usable = std::min<std::size_t>(descriptor_limit(), 4096) - 100;
   return std::min(most, usable / kind.sockets);
 }
 
@@ -207,6 +205,9 @@ void prepare(Surroundings& around, const Kind& kind, std::size_t count) {
   around.task.emplace(around.loop.create_task(wait(*around.gate)));
   for (std::size_t i = 0; kind.sockets == 2 && i != count; ++i) {
     around.pairs.push_back(Socket::pair());
+    if (kind.body == &on_sendall && has("real_clock")) {
+      around.pairs.back().first.set_send_buffer_size(4096);  // TCP's, which pairs are on Windows, grow
+    }
   }
   for (std::size_t i = 0; kind.sockets == 1 && i != count; ++i) {
     around.listeners.push_back(Socket::open(AddressFamily::inet));
@@ -246,23 +247,7 @@ void check_kind(const Kind& kind) {
   CHECK(destroyed.each_once());
 }
 
-// Runs it on a thread whose stack has no room for even twenty bytes a link.
-template <class F>
-void on_small_stack(F body) {
-  constexpr std::size_t stack_bytes = 512 * 1024;
-  pthread_attr_t attributes;
-  REQUIRE(::pthread_attr_init(&attributes) == 0);
-  REQUIRE(::pthread_attr_setstacksize(&attributes, stack_bytes) == 0);
-  pthread_t thread;
-  const auto call = [](void* argument) -> void* {
-    (*static_cast<F*>(argument))();
-    return nullptr;
-  };
-  REQUIRE(::pthread_create(&thread, &attributes, call, &body) == 0);
-  ::pthread_join(thread, nullptr);
-  ::pthread_attr_destroy(&attributes);
-}
-
+// A stack has no room for even forty bytes a link.
 constexpr int chain_length = 1'000'000;
 constexpr int task_chain_length = 50'000;
 constexpr int generator_chain_length = 30'000;
