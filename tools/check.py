@@ -172,7 +172,8 @@ def check_others(check, green, why_not):
     if why_not:
         check.left_out('the other backends', why_not)
     else:
-        matrix.compare(check, matrix.test_others(check, matrix.BACKENDS) and green)
+        others_green, others = matrix.test_others(check, matrix.BACKENDS)
+        matrix.compare(check, green and others_green, others)
 
 
 SANITIZERS = {

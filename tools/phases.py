@@ -56,7 +56,8 @@ class Check:
             print(f'  {name:<28} {state:<9} {seconds:5.0f} s  {note}')
         print()
         bad = any(state == 'FAILED' for _, state, _, _ in self.rows)
-        print(f'check: {"FAILED" if bad else "green"}')
+        left_out = ', '.join(name for name, state, _, _ in self.rows if state == 'left out')
+        print(f'check: {"FAILED" if bad else "green"}{f" (left out: {left_out})" if left_out else ""}')
         print(f'tests: {self.counts.passed} passed, {self.counts.failed} failed, {self.counts.skipped} skipped', flush=True)
         return 1 if bad or self.counts.failed else 0
 
