@@ -1,9 +1,13 @@
-// The main of every test executable. Its last line tells tools/check the counts.
+// The main of every test executable. Its last lines tell tools/check which statements of tests/conformance.md
+// have had a case, and the counts.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "tests/support/weir_test.hpp"
 
 #include <cstdio>
 #include <cstdlib>
+#include <regex>
+#include <set>
+#include <string>
 #include <weir/config.hpp>
 #include <weir/exceptions.hpp>
 
@@ -11,6 +15,15 @@ namespace {
 
 unsigned passed = 0;
 unsigned failed = 0;
+std::set<std::string> statements;
+
+// Those that the name of a case begins with, or contains.
+void note_statements(const std::string& name) {
+  static const std::regex id(R"(\b[A-Z]{2,5}-\d{3}\b)");
+  for (std::sregex_iterator one(name.begin(), name.end(), id), end; one != end; ++one) {
+    statements.insert(one->str());
+  }
+}
 
 struct Counter : doctest::IReporter {
   explicit Counter(const doctest::ContextOptions&) {}
@@ -20,7 +33,7 @@ struct Counter : doctest::IReporter {
     failed = stats.numTestCasesFailed;
     passed = stats.numTestCasesPassingFilters - failed;
   }
-  void test_case_start(const doctest::TestCaseData&) override {}
+  void test_case_start(const doctest::TestCaseData& test) override { note_statements(test.m_name); }
   void test_case_reenter(const doctest::TestCaseData&) override {}
   void test_case_end(const doctest::CurrentTestCaseStats&) override {}
   void test_case_exception(const doctest::TestCaseException&) override {}
@@ -41,7 +54,11 @@ int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   const int result = context.run();
   const char* suite = std::getenv("WEIR_TEST_SUITE");
-  std::printf("weir-tests: %s %s passed=%u failed=%u skipped=%u\n", suite == nullptr ? argv[0] : suite,
+  std::printf("weir-statements:");
+  for (const std::string& one : statements) {
+    std::printf(" %s", one.c_str());
+  }
+  std::printf("\nweir-tests: %s %s passed=%u failed=%u skipped=%u\n", suite == nullptr ? argv[0] : suite,
               WEIR_BACKEND_NAME, passed, failed, weir::testing::skip_count());
   return result;
 }
