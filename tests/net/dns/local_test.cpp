@@ -148,7 +148,7 @@ WEIR_TEST("DNS-002 numeric hosts and scopes need no query") {
   }
   const std::string named = "fe80::1%" + loopback_name();
   CHECK((co_await loop.getaddrinfo(named, 7)).at(0).address.scope_id() == loopback_interface());
-  if (machine_has(Trait::scope_names)) {
+  if (!lacks("net", Trait::scope_names)) {
     co_await compare(loop, {named, "7"});
     co_await compare(loop, {named, "7", AddressFamily::unspecified, {}, 0, AddrInfoFlags::numeric_host});
   }
@@ -159,9 +159,10 @@ WEIR_TEST("DNS-002 numeric hosts and scopes need no query") {
 }
 
 WEIR_TEST("DNS-003 a service name is resolved to its port, an unknown one is an error") {
+  const bool compares_untyped = !lacks("net", Trait::typed_answers);
   for (const char* service : services) {
     for (const std::optional<SocketType>& type : types) {
-      if (type || machine_has(Trait::typed_answers)) {
+      if (type || compares_untyped) {
         co_await compare(loop, {"127.0.0.1", service, AddressFamily::unspecified, type});
       }
     }
@@ -197,11 +198,12 @@ WEIR_TEST("DNS-004 a port is a number, a numeric text, or absent") {
 }
 
 WEIR_TEST("DNS-005 family, type, protocol and flags restrict the answer as in the system") {
+  const bool compares_untyped = !lacks("net", Trait::typed_answers);
   for (const AddressFamily family : families) {
     for (const std::optional<SocketType>& type : types) {
       for (const int proto : {0, 6, 17}) {
         for (const char* host : loopbacks) {
-          if (fits(type, proto) || machine_has(Trait::typed_answers)) {
+          if (fits(type, proto) || compares_untyped) {
             co_await compare(loop, {host, "80", family, type, proto});
           }
           if (!fits(type, proto)) {

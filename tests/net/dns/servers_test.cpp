@@ -87,12 +87,16 @@ WEIR_TEST("DNS-007 a name that does not exist differs from a temporary failure")
   // It knows no server for other names, and says REFUSED.
   CHECK(co_await lookup_error(loop, "elsewhere.example") == ResolverErrc::temporary_failure);
   const Address nobody = Address::loopback(AddressFamily::inet, closed_port());
-  use(loop, nobody, has("datagram_errors") ? 20s : 200ms);  // or it is as if nobody answered
-  // Of one family: a second question would be told the first one's refusal, which then waits for its
-  // time-out.
-  const TimePoint begin = loop.time();
-  CHECK(co_await lookup_error(loop, "one.test", AddressFamily::inet) == ResolverErrc::temporary_failure);
-  CHECK(loop.time() - begin < 5s);
+  use(loop, nobody, 200ms);
+  CHECK(co_await lookup_error(loop, "one.test") == ResolverErrc::temporary_failure);
+  if (has("datagram_errors")) {
+    // A refusal ends the question that it answers before its time-out of 10 s. Of one family: c-ares gives a
+    // second question on the same socket the first one's refusal, and the first waits on.
+    use(loop, nobody);
+    const TimePoint begin = loop.time();
+    CHECK(co_await lookup_error(loop, "one.test", AddressFamily::inet) == ResolverErrc::temporary_failure);
+    CHECK(loop.time() - begin < 5s);
+  }
   const ScriptedServer failing(
       loop, [](const std::string& query) { return std::vector<std::string>{empty_reply(query, 2)}; });
   use(loop, failing.address());
