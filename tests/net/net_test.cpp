@@ -26,10 +26,14 @@ Coro<SocketPair> connected_sockets(EventLoop& loop, bool small) {
   Socket near = Socket::open(AddressFamily::inet);
   if (small) {
     near.set_send_buffer_size(4096);
+    near.set_receive_buffer_size(4096);
   }
   auto connecting = ensure_future(loop.sock_connect(near, listener.local_address()), &loop);
   auto [far, from] = co_await loop.sock_accept(listener);
   co_await connecting;
+  if (small) {
+    far.set_send_buffer_size(4096);
+  }
   co_return SocketPair(std::move(near), std::move(far));
 }
 

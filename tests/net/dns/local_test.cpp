@@ -57,6 +57,11 @@ constexpr std::string_view names_table =
     "192.0.2.1 late.example\n"
     "192.0.2.7 nonl.example";
 
+Coro<int> port_of(EventLoop& loop, ServiceName service) {
+  const auto answers = co_await loop.getaddrinfo("127.0.0.1", service);
+  co_return answers.at(0).address.port();
+}
+
 std::string loopback_name() {
   std::string name = weir::detail::interface_name(loopback_interface());
   REQUIRE(!name.empty());
@@ -174,22 +179,18 @@ WEIR_TEST("DNS-003 a service name is resolved to its port, an unknown one is an 
 }
 
 WEIR_TEST("DNS-004 a port is a number, a numeric text, or absent") {
-  const auto port = [&loop](ServiceName service) -> Coro<int> {
-    const auto answers = co_await loop.getaddrinfo("127.0.0.1", service);
-    co_return answers.at(0).address.port();
-  };
-  CHECK(co_await port(8080) == 8080);
-  CHECK(co_await port(std::uint16_t{65535}) == 65535);
-  CHECK(co_await port("8080") == 8080);
-  CHECK(co_await port(std::string("0080")) == 80);
-  CHECK(co_await port({}) == 0);
-  CHECK(co_await port(std::nullopt) == 0);
+  CHECK(co_await port_of(loop, 8080) == 8080);
+  CHECK(co_await port_of(loop, std::uint16_t{65535}) == 65535);
+  CHECK(co_await port_of(loop, "8080") == 8080);
+  CHECK(co_await port_of(loop, std::string("0080")) == 80);
+  CHECK(co_await port_of(loop, {}) == 0);
+  CHECK(co_await port_of(loop, std::nullopt) == 0);
   co_await compare(loop, {"127.0.0.1", "8080"});
   co_await compare(loop, {"127.0.0.1", std::nullopt});
   for (const ServiceName& wrong : no_ports) {
     std::error_code code;
     try {
-      co_await port(wrong);
+      co_await port_of(loop, wrong);
     } catch (const std::system_error& error) {
       code = error.code();
     }
