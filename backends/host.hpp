@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -45,6 +46,10 @@ std::string interface_name(std::uint32_t number);
 // The address from which packets to `destination` would be sent; nothing when there is no route. Sends
 // nothing.
 std::optional<RawAddress> source_for(RawAddress destination) noexcept;
+
+// The certificates of the authorities that the system trusts, in DER, where they are not in files that OpenSSL
+// knows of: on Windows.
+std::vector<std::string> system_authorities();
 
 // The families of which this machine has an address besides loopback.
 struct ConfiguredFamilies {

@@ -6,6 +6,8 @@
 #include "net/scoped_timer.hpp"
 #include "net/socket_access.hpp"
 #include "net/stream_transport.hpp"
+#include "net/tls/tls.hpp"
+#include "net/transport_calls.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/exceptions.hpp>
@@ -50,6 +52,20 @@ void check_options(const ConnectionOptions& options) {
   check_stream_socket(*options.sock, "create_connection");
 }
 
+// Without a name of its own a certificate is verified for the host.
+std::shared_ptr<const TlsPlan> plan_client_tls(const ConnectionOptions& options) {
+  std::optional<std::string_view> name = options.server_hostname;
+  if (!name && options.ssl != nullptr && !options.host.empty()) {
+    name = options.host;
+  }
+  return plan_tls({.call = "create_connection",
+                   .context = options.ssl,
+                   .server_hostname = name,
+                   .handshake_timeout = options.ssl_handshake_timeout,
+                   .shutdown_timeout = options.ssl_shutdown_timeout,
+                   .session = options.ssl_session});
+}
+
 Coro<weir::Socket> find_and_connect(EventLoop& loop, ConnectionPlan& plan) {
   if (plan.targets.empty()) {
     plan.targets = co_await plan.query.look_up(loop);
@@ -76,6 +92,7 @@ ConnectionPlan plan_connection(EventLoop& loop, const ConnectionOptions& options
   LoopAccess::check_open(loop, "create_connection");
   check_options(options);
   ConnectionPlan plan;
+  plan.tls = plan_client_tls(options);
   plan.local = options.local_addr;
   plan.stagger = options.happy_eyeballs_delay;
   plan.interleave = options.interleave.value_or(options.happy_eyeballs_delay ? 1 : 0);
@@ -119,13 +136,38 @@ Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan) {
   throw TimeoutError(std::string(plan.call) + ' ' + plan.what() + ": timed out");
 }
 
-Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol) {
+ConnectionPlan plan_accepted(EventLoop& loop, weir::Socket socket, const AcceptedSocketOptions& options) {
+  ConnectionPlan plan;
+  plan.call = "connect_accepted_socket";
+  LoopAccess::check_open(loop, plan.call);
+  check_stream_socket(socket, plan.call);
+  plan.tls = plan_tls({.call = plan.call,
+                       .context = options.ssl,
+                       .server_side = true,
+                       .handshake_timeout = options.ssl_handshake_timeout,
+                       .shutdown_timeout = options.ssl_shutdown_timeout});
+  plan.socket = std::move(socket);
+  return plan;
+}
+
+Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol,
+                                     const ConnectionPlan& plan) {
   RawAddress peer;
   Backend::Sockets::peer_address(socket.native_handle(), peer);
   set_no_delay(socket, peer);
+  Context context = copy_context();
+  if (plan.tls != nullptr) {
+    check_made(protocol);
+    protocol =
+        encrypt(loop, std::move(protocol), *plan.tls, context, {.awaited = true, .deadline = plan.deadline});
+  }
   Ref<StreamTransport> transport =
-      StreamTransport::make(loop, socket, std::move(protocol), peer, copy_context(), nullptr);
-  co_return co_await begun(std::move(transport), "create_connection");
+      StreamTransport::make(loop, socket, protocol, peer, std::move(context), nullptr);
+  Ref<Transport> made = co_await begun(std::move(transport), plan.call);
+  if (plan.tls != nullptr) {
+    made = co_await encrypted(std::move(protocol));
+  }
+  co_return made;
 }
 
 Coro<Ref<Transport>> begun(Ref<StreamTransport> transport, const char* call) {

@@ -6,10 +6,12 @@
 #include "net/write_queue.hpp"
 #include "runtime/loop_resource.hpp"
 
+#include <weir/bytes.hpp>
 #include <weir/event_loop.hpp>
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
@@ -77,6 +79,8 @@ struct NetState {
   LinkedList<DatagramEndpoint> endpoints;
   ServerState* first_server = nullptr;  // of the list of open ones, and of those that have connections
   std::unique_ptr<WriteQueue> spare;    // so that a write that is taken at once allocates nothing
+  Bytes spare_decrypted;                // and neither does a TLS connection that reads or writes
+  std::vector<std::byte> spare_encrypted;
   WatchTable watches;
   std::unique_ptr<Resolver> resolver;  // made when a name is first looked up
 };

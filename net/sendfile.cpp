@@ -2,9 +2,11 @@
 // by reading and sending.
 #include <weir/net/sendfile.hpp>
 
+#include "net/file_part.hpp"
 #include "net/os_error.hpp"
 #include "net/socket_access.hpp"
 #include "net/stream_transport.hpp"
+#include "net/tls/tls.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/bytes.hpp>
@@ -100,24 +102,8 @@ struct Target {
   }
 };
 
-// What is to be sent, and how far it is.
-struct Part {
-  File* file;
-  std::uint64_t offset;
-  std::uint64_t count;
-  bool fallback;
-  std::uint64_t sent = 0;
-
-  std::uint64_t at() const noexcept { return offset + sent; }
-  std::size_t left(std::size_t most) const noexcept {
-    return static_cast<std::size_t>(std::min<std::uint64_t>(count - sent, most));
-  }
-  // An error hides no other one: a file that has no position keeps none.
-  void set_position() const noexcept { Backend::Files::set_position(file->native_handle(), at()); }
-};
-
 // Until the end of the part or the file; false when the system cannot do it.
-Coro<bool> send_natively(const Target& target, Part& part) {
+Coro<bool> send_natively(const Target& target, FilePart& part) {
   while (part.left(most_at_once) != 0) {
     Step<SendFileOp> step(*target.loop, target.handle(), target.call);
     step.file = part.file->native_handle();
@@ -138,7 +124,7 @@ Coro<bool> send_natively(const Target& target, Part& part) {
   co_return true;
 }
 
-Coro<void> read_and_send(const Target& target, Part& part) {
+Coro<void> read_and_send(const Target& target, FilePart& part) {
   Bytes buffer(part.left(buffer_size));
   while (part.left(buffer_size) != 0) {
     const std::size_t count = part.file->read_at(part.at(), buffer.span().first(part.left(buffer_size)));
@@ -158,7 +144,7 @@ Coro<void> read_and_send(const Target& target, Part& part) {
   }
 }
 
-Coro<std::uint64_t> send_part(const Target& target, Part part) {
+Coro<std::uint64_t> send_part(const Target& target, FilePart part) {
   try {
     const bool try_natively = !part.fallback || !rare_path(FaultPoint::read_and_send);
     if (!try_natively || !co_await send_natively(target, part)) {
@@ -175,7 +161,9 @@ Coro<std::uint64_t> send_part(const Target& target, Part part) {
   co_return part.sent;
 }
 
-Coro<std::uint64_t> send_to_socket(Target target, Part part) { co_return co_await send_part(target, part); }
+Coro<std::uint64_t> send_to_socket(Target target, FilePart part) {
+  co_return co_await send_part(target, part);
+}
 
 // Holds the writing side, and reading back, as long as it lives.
 class Hold {
@@ -198,7 +186,7 @@ class Hold {
   bool reads_again_;
 };
 
-Coro<std::uint64_t> send_to_transport(Target target, Part part) {
+Coro<std::uint64_t> send_to_transport(Target target, FilePart part) {
   const Hold hold(*target.transport);
   if (const std::optional<Future<void>> before = target.transport->written_before(); before) {
     co_await *before;
@@ -206,7 +194,7 @@ Coro<std::uint64_t> send_to_transport(Target target, Part part) {
   co_return co_await send_part(target, part);
 }
 
-Part plan(const char* call, File& file, const SendFileOptions& options) {
+FilePart plan(const char* call, File& file, const SendFileOptions& options) {
   const auto refuse = [call](const char* why) {
     throw std::invalid_argument(std::string(call) + ": " + why);
   };
@@ -234,11 +222,13 @@ Part plan(const char* call, File& file, const SendFileOptions& options) {
 
 }  // namespace
 
+void FilePart::set_position() const noexcept { Backend::Files::set_position(file->native_handle(), at()); }
+
 }  // namespace detail
 
 Coro<std::uint64_t> EventLoop::sock_sendfile(Socket& socket, File& file, SendFileOptions options) {
   constexpr const char* call = "sock_sendfile";
-  const detail::Part part = detail::plan(call, file, options);
+  const detail::FilePart part = detail::plan(call, file, options);
   if (detail::Backend::Sockets::type(socket.native_handle()) !=
       static_cast<std::int64_t>(SocketType::stream)) {
     throw std::invalid_argument(std::string(call) + ": a stream socket was expected");
@@ -253,16 +243,20 @@ Coro<std::uint64_t> EventLoop::sendfile(Ref<Transport> transport, File& file, Se
   if (transport == nullptr) {
     throw std::invalid_argument("sendfile: the transport is null");
   }
-  const detail::Part part = detail::plan(call, file, options);
+  const detail::FilePart part = detail::plan(call, file, options);
   Ref<detail::StreamTransport> stream(dynamic_cast<detail::StreamTransport*>(transport.get()));
   if (transport->is_closing()) {
     throw RuntimeError("sendfile: the transport is closing");
   }
+  if (&transport->get_loop() != this) {
+    throw RuntimeError("sendfile: the transport belongs to another loop");
+  }
+  if (detail::is_encrypted(*transport)) {
+    detail::check_encrypted_file(*transport);
+    return detail::send_encrypted_file(std::move(transport), part);
+  }
   if (stream == nullptr) {
     throw NotSupportedError(call);
-  }
-  if (&stream->get_loop() != this) {
-    throw RuntimeError("sendfile: the transport belongs to another loop");
   }
   stream->check_file();
   return detail::send_to_transport({call, this, nullptr, std::move(stream)}, part);

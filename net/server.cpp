@@ -5,6 +5,7 @@
 #include "net/scoped_timer.hpp"
 #include "net/server_state.hpp"
 #include "net/stream_transport.hpp"
+#include "net/tls/tls.hpp"
 
 #include <weir/exceptions.hpp>
 #include <weir/net/connect.hpp>
@@ -113,8 +114,8 @@ Coro<std::size_t> Server::shutdown(TimePoint deadline) {
 }
 Coro<void> Server::aclose() { return aclose_on(Ref<Server>(this)); }
 
-void Server::close_clients() noexcept { state_->for_each_client(&detail::StreamTransport::close); }
-void Server::abort_clients() noexcept { state_->for_each_client(&detail::StreamTransport::abort); }
+void Server::close_clients() noexcept { state_->close_clients(); }
+void Server::abort_clients() noexcept { state_->abort_clients(); }
 
 // --- create_server
 
@@ -311,9 +312,15 @@ Coro<Ref<Server>> open_server(std::unique_ptr<ServerState> state, ServerPlan pla
 
 Coro<Ref<Server>> create_server(EventLoop& loop, AnyProtocolFactory factory, const ServerOptions& options) {
   LoopAccess::check_open(loop, "create_server");
+  auto tls = plan_tls({.call = "create_server",
+                       .context = options.ssl,
+                       .server_side = true,
+                       .handshake_timeout = options.ssl_handshake_timeout,
+                       .shutdown_timeout = options.ssl_shutdown_timeout});
   ServerPlan plan = make_plan(options);
-  return open_server(std::make_unique<ServerState>(loop, std::move(factory), options.backlog),
-                     std::move(plan));
+  auto state = std::make_unique<ServerState>(loop, std::move(factory), options.backlog);
+  state->tls = std::move(tls);
+  return open_server(std::move(state), std::move(plan));
 }
 
 }  // namespace detail

@@ -4,6 +4,8 @@
 #include "net/os_error.hpp"
 #include "net/socket_access.hpp"
 #include "net/stream_transport.hpp"
+#include "net/tls/tls.hpp"
+#include "net/transport_calls.hpp"
 #include "runtime/loop_access.hpp"
 
 #include <weir/log.hpp>
@@ -189,6 +191,10 @@ void ServerState::connected(weir::Socket socket, const RawAddress& peer) noexcep
       const ContextScope scope(own);
       protocol = factory();
     }
+    if (tls != nullptr) {
+      check_made(protocol);
+      protocol = encrypt(*loop, std::move(protocol), *tls, own, {});
+    }
     // The factory may have closed the server; the connection is there all the same.
     transport = StreamTransport::make(*loop, socket, std::move(protocol), peer, std::move(own), this);
   } catch (...) {
@@ -225,9 +231,19 @@ void ServerState::loop_closed() noexcept {
   serving_forever.reset();
 }
 
-void ServerState::for_each_client(void (StreamTransport::*end)() noexcept) noexcept {
+// Neither calls anybody.
+void ServerState::close_clients() noexcept {
   for (StreamTransport* client = clients.front(); client != nullptr; client = TransportList::after(*client)) {
-    (client->*end)();
+    const Ref<BaseProtocol> protocol = client->get_protocol();
+    if (protocol == nullptr || !close_encrypted(*protocol)) {
+      client->close();
+    }
+  }
+}
+
+void ServerState::abort_clients() noexcept {
+  for (StreamTransport* client = clients.front(); client != nullptr; client = TransportList::after(*client)) {
+    client->abort();
   }
 }
 

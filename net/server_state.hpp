@@ -18,6 +18,7 @@
 namespace weir::inline WEIR_ABI::detail {
 
 struct ServerState;
+struct TlsPlan;
 
 // One listening socket, from the bind on.
 struct Listener : AcceptStream {
@@ -61,8 +62,9 @@ struct ServerState {
   bool is_over() const noexcept { return closed && clients.empty(); }
   void report(const std::string& message, std::exception_ptr exception) noexcept;
   void loop_closed() noexcept;
-  // Calls close or abort of each, neither of which calls anybody.
-  void for_each_client(void (StreamTransport::*end)() noexcept) noexcept;
+  // Each as its own close() or abort() does.
+  void close_clients() noexcept;
+  void abort_clients() noexcept;
   // "<Server sockets=127.0.0.1:80>"
   std::string describe() const;
 
@@ -71,6 +73,7 @@ struct ServerState {
   AnyProtocolFactory factory;
   Context context;
   int backlog;
+  std::shared_ptr<const TlsPlan> tls;  // null: none
   bool serving = false;
   bool closed = false;
   bool listed = false;  // by the loop's NetState, as long as that one exists

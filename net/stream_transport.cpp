@@ -23,12 +23,6 @@ namespace {
 // What get_buffer is told: as much as the loop's own buffer holds.
 constexpr std::size_t buffer_hint = 64 * 1024;
 
-void check_kind(const BaseProtocol& protocol, const char* call) {
-  if (protocol.kind() != ProtocolKind::stream && protocol.kind() != ProtocolKind::buffered) {
-    throw std::invalid_argument(std::string(call) + ": a Protocol or BufferedProtocol was expected");
-  }
-}
-
 }  // namespace
 
 // --- Making
@@ -45,10 +39,7 @@ StreamTransport::~StreamTransport() { assert(is_over() && queue_ == nullptr); }
 
 Ref<StreamTransport> StreamTransport::make(EventLoop& loop, weir::Socket& socket, Ref<BaseProtocol> protocol,
                                            const RawAddress& peer, Context context, ServerState* server) {
-  if (protocol == nullptr) {
-    throw std::invalid_argument("the protocol factory returned no protocol");
-  }
-  check_kind(*protocol, "the protocol factory");
+  check_made(protocol);
   NetState::of(loop);
   SocketAccess::take_over(socket, loop, "transport");
   auto transport =
@@ -112,10 +103,7 @@ void StreamTransport::begin() noexcept {
 }
 
 void StreamTransport::set_protocol(Ref<BaseProtocol> protocol) {
-  if (protocol == nullptr) {
-    throw std::invalid_argument("set_protocol: the protocol is null");
-  }
-  check_kind(*protocol, "set_protocol");
+  check_new_protocol(protocol);
   if (is_over()) {
     return;
   }

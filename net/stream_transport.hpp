@@ -59,6 +59,11 @@ class StreamTransport final : public Transport, private ReadStream {
   void set_write_buffer_limits(std::optional<std::ptrdiff_t> high,
                                std::optional<std::ptrdiff_t> low) override;
 
+  // Can TLS be put on it?
+  bool can_carry() const noexcept {
+    return use_ == Use::both && !(closing_ || eof_wanted_ || end_received_ || sending_file_ || is_over());
+  }
+
   // The writing side for a sendfile() alone, until end_file(). Throws RuntimeError
   // when it is closing, ended or taken; check_file() does that only.
   void check_file() const;

@@ -11,10 +11,32 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
+
+// Throws std::invalid_argument unless a transport of bytes can serve the protocol.
+inline void check_stream_protocol(const BaseProtocol& protocol, const char* call) {
+  if (protocol.kind() != ProtocolKind::stream && protocol.kind() != ProtocolKind::buffered) {
+    throw std::invalid_argument(std::string(call) + ": a Protocol or BufferedProtocol was expected");
+  }
+}
+// The same for what a factory made.
+inline void check_made(const Ref<BaseProtocol>& protocol) {
+  if (protocol == nullptr) {
+    throw std::invalid_argument("the protocol factory returned no protocol");
+  }
+  check_stream_protocol(*protocol, "the protocol factory");
+}
+// The same for set_protocol, which refuses null, too.
+inline void check_new_protocol(const Ref<BaseProtocol>& protocol) {
+  if (protocol == nullptr) {
+    throw std::invalid_argument("set_protocol: the protocol is null");
+  }
+  check_stream_protocol(*protocol, "set_protocol");
+}
 
 inline void report_failure(BaseTransport& transport, BaseProtocol* protocol, std::string object,
                            const char* message, std::exception_ptr exception) noexcept {

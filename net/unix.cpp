@@ -5,6 +5,7 @@
 #include "net/os_error.hpp"
 #include "net/server_state.hpp"
 #include "net/socket_access.hpp"
+#include "net/tls/tls.hpp"
 #include "net/unix_file.hpp"
 #include "runtime/loop_access.hpp"
 
@@ -100,6 +101,12 @@ ConnectionPlan plan_unix_connection(EventLoop& loop, const UnixConnectionOptions
   check_unix(loop, options.path, options.sock, call);
   ConnectionPlan plan;
   plan.call = call;
+  plan.tls = plan_tls({.call = call,
+                       .context = options.ssl,
+                       .server_hostname = options.server_hostname,
+                       .handshake_timeout = options.ssl_handshake_timeout,
+                       .shutdown_timeout = options.ssl_shutdown_timeout,
+                       .session = options.ssl_session});
   if (options.timeout) {
     plan.deadline = add_clamped(loop.time(), *options.timeout);
   }
@@ -117,6 +124,11 @@ Coro<Ref<Server>> create_unix_server(EventLoop& loop, AnyProtocolFactory factory
   if (options.backlog < 0) {
     refuse("create_unix_server", "the backlog is negative");
   }
+  auto tls = plan_tls({.call = "create_unix_server",
+                       .context = options.ssl,
+                       .server_side = true,
+                       .handshake_timeout = options.ssl_handshake_timeout,
+                       .shutdown_timeout = options.ssl_shutdown_timeout});
   std::optional<Address> address;
   weir::Socket given;
   if (options.sock != nullptr) {
@@ -124,8 +136,10 @@ Coro<Ref<Server>> create_unix_server(EventLoop& loop, AnyProtocolFactory factory
   } else {
     address = Address::unix_path(options.path);
   }
-  return open_unix_server(std::make_unique<ServerState>(loop, std::move(factory), options.backlog), address,
-                          std::move(given), options.cleanup_socket, options.start_serving);
+  auto state = std::make_unique<ServerState>(loop, std::move(factory), options.backlog);
+  state->tls = std::move(tls);
+  return open_unix_server(std::move(state), address, std::move(given), options.cleanup_socket,
+                          options.start_serving);
 }
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -41,6 +41,8 @@ std::string system_table(const char* name) { return std::string("/etc/") + name;
 
 FileStamp resolver_stamp(const std::string& resolv_conf) noexcept { return stamp_of(resolv_conf); }
 
+std::vector<std::string> system_authorities() { return {}; }
+
 ConfiguredFamilies configured_families() noexcept {
   ifaddrs* first = nullptr;
   if (::getifaddrs(&first) != 0) {

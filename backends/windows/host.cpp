@@ -5,6 +5,8 @@
 #include "backends/windows/text.hpp"
 #include "backends/windows/winsock.hpp"
 
+#include <wincrypt.h>
+
 #include <iterator>
 #include <string>
 #include <utility>
@@ -139,6 +141,23 @@ ConfiguredFamilies configured_families() noexcept {
       found.inet = found.inet || one->Address.lpSockaddr->sa_family == AF_INET;
       found.inet6 = found.inet6 || one->Address.lpSockaddr->sa_family == AF_INET6;
     }
+  }
+  return found;
+}
+
+// Those of the machine and the user, whose stores Windows shows as one.
+std::vector<std::string> system_authorities() {
+  std::vector<std::string> found;
+  for (const wchar_t* const name : {L"ROOT", L"CA"}) {
+    const HCERTSTORE store = ::CertOpenSystemStoreW(0, name);
+    if (store == nullptr) {
+      continue;
+    }
+    PCCERT_CONTEXT each = nullptr;
+    while ((each = ::CertEnumCertificatesInStore(store, each)) != nullptr) {
+      found.emplace_back(reinterpret_cast<const char*>(each->pbCertEncoded), each->cbCertEncoded);
+    }
+    ::CertCloseStore(store, 0);
   }
   return found;
 }

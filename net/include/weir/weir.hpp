@@ -46,3 +46,9 @@
 #include <weir/task_base.hpp>
 #include <weir/tasks.hpp>
 #include <weir/version.hpp>
+#if WEIR_HAS_TLS
+#include <weir/net/ssl.hpp>
+#include <weir/net/ssl_error.hpp>
+#include <weir/net/ssl_object.hpp>
+#include <weir/net/start_tls.hpp>
+#endif

@@ -244,6 +244,9 @@ class WEIR_API EventLoop {
       F&& factory, UnixConnectionOptions options);
   template <class F>
   Coro<Ref<Server>> create_unix_server(F&& factory, UnixServerOptions options);
+  // <weir/net/start_tls.hpp>: start_tls, in a build with TLS.
+  Coro<Ref<Transport>> start_tls(Ref<Transport> transport, Ref<BaseProtocol> protocol,
+                                 const SSLContext& context, StartTLSOptions options);
   // <weir/net/datagram.hpp>: create_datagram_endpoint.
   template <class F>
   Coro<std::pair<Ref<DatagramTransport>, detail::ProtocolRef<F>>> create_datagram_endpoint(

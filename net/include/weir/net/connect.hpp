@@ -15,6 +15,7 @@
 #include <weir/ref.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -41,12 +42,26 @@ struct ConnectionOptions {
   std::optional<int> interleave = {};
   bool keep_alive = false;  // SO_KEEPALIVE
   bool all_errors = false;  // throw an ExceptionGroup with the error of each address that was tried
+  // TLS with these settings (<weir/net/ssl.hpp>); null: none. What follows is about TLS.
+  const SSLContext* ssl = nullptr;
+  // Whose certificate it must be, and who is asked for; none: the host. Empty, where the context does not
+  // check names: nobody.
+  std::optional<std::string_view> server_hostname = {};
+  std::optional<Duration> ssl_handshake_timeout = {};  // none: 60 s
+  std::optional<Duration> ssl_shutdown_timeout = {};   // for the whole of close(); none: 30 s
+  const SSLSession* ssl_session = nullptr;             // to resume, from an earlier connection
 };
 
-// What connect_accepted_socket can be told; TLS will be.
-struct AcceptedSocketOptions {};
+// What connect_accepted_socket can be told: TLS, as in ServerOptions.
+struct AcceptedSocketOptions {
+  const SSLContext* ssl = nullptr;
+  std::optional<Duration> ssl_handshake_timeout = {};
+  std::optional<Duration> ssl_shutdown_timeout = {};
+};
 
 namespace detail {
+
+struct TlsPlan;
 
 // The options of create_connection, checked, with what they pointed to.
 struct ConnectionPlan {
@@ -62,6 +77,7 @@ struct ConnectionPlan {
   int interleave = 0;
   bool keep_alive = false;
   bool all_errors = false;
+  std::shared_ptr<const TlsPlan> tls;  // null: none
 };
 
 WEIR_API ConnectionPlan plan_connection(EventLoop& loop, const ConnectionOptions& options);
@@ -69,19 +85,22 @@ WEIR_API ConnectionPlan plan_connection(EventLoop& loop, const ConnectionOptions
 WEIR_API void check_stream_socket(const weir::Socket& socket, const char* call);
 // Gives a connected socket. The plan is used until then.
 WEIR_API Coro<weir::Socket> connect_socket(EventLoop& loop, ConnectionPlan& plan);
-// Makes the transport and gives it after connection_made.
+// The plan for a socket that was accepted elsewhere.
+WEIR_API ConnectionPlan plan_accepted(EventLoop& loop, weir::Socket socket,
+                                      const AcceptedSocketOptions& options);
+// Makes the transport and gives it after connection_made. The plan is used until then.
 WEIR_API Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket,
-                                              Ref<BaseProtocol> protocol);
+                                              Ref<BaseProtocol> protocol, const ConnectionPlan& plan);
 
 template <class P, class F>
 Coro<std::pair<Ref<Transport>, P>> connect_with(EventLoop& loop, F factory, ConnectionPlan plan) {
   weir::Socket socket = co_await connect_socket(loop, plan);
   P protocol = factory();
-  Ref<Transport> transport = co_await start_transport(loop, std::move(socket), protocol);
+  Ref<Transport> transport = co_await start_transport(loop, std::move(socket), protocol, plan);
   co_return std::pair<Ref<Transport>, P>(std::move(transport), std::move(protocol));
 }
 
-// The same on a socket that is connected, or a descriptor that is used as one; `start` makes the transport.
+// The same on a descriptor that is used as a socket; `start` makes the transport.
 using StartTransport = Coro<Ref<Transport>>(EventLoop& loop, weir::Socket socket, Ref<BaseProtocol> protocol);
 
 template <class P, class F>
@@ -101,8 +120,9 @@ Coro<std::pair<Ref<Transport>, P>> start_with(EventLoop& loop, F factory, weir::
 // callbacks run in a copy of the context of this call. What it throws, after closing its sockets, and a
 // socket that was given as well: std::invalid_argument when options contradict each other; what getaddrinfo
 // throws; std::system_error with the address, or the one error of several equal ones, or a std::system_error
-// that lists different ones; TimeoutError; what the factory throws; CancelledError when the task is
-// cancelled, also while it looks up or connects.
+// that lists different ones; with TLS, where connection_made comes after the handshake, std::system_error
+// with a TLSErrc, or of the system when the connection is lost before; TimeoutError; what the factory throws;
+// CancelledError when the task is cancelled, also while it looks up or connects.
 template <class F>
 Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::create_connection(
     F&& factory, ConnectionOptions options) {
@@ -114,17 +134,16 @@ Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::create_connec
 }
 
 // Makes a transport and a protocol on a connection that was accepted elsewhere
-// (loop.connect_accepted_socket). Throws std::invalid_argument unless `socket` is an open stream socket.
+// (loop.connect_accepted_socket), of a server if TLS is asked for. Throws std::invalid_argument unless
+// `socket` is an open stream socket, and what create_connection throws for TLS.
 template <class F>
 Coro<std::pair<Ref<Transport>, detail::ProtocolRef<F>>> EventLoop::connect_accepted_socket(
-    F&& factory, Socket socket, AcceptedSocketOptions) {
+    F&& factory, Socket socket, AcceptedSocketOptions options) {
   static_assert(detail::ProtocolFactory<F>,
                 "the factory must return a Ref<P>, P deriving from Protocol or BufferedProtocol");
   detail::check_not_empty(factory, "connect_accepted_socket");
-  check_open("connect_accepted_socket");
-  detail::check_stream_socket(socket, "connect_accepted_socket");
-  return detail::start_with<detail::ProtocolRef<F>, std::decay_t<F>>(
-      *this, std::forward<F>(factory), std::move(socket), &detail::start_transport);
+  return detail::connect_with<detail::ProtocolRef<F>, std::decay_t<F>>(
+      *this, std::forward<F>(factory), detail::plan_accepted(*this, std::move(socket), options));
 }
 
 }  // namespace weir::inline WEIR_ABI

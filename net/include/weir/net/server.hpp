@@ -39,6 +39,11 @@ struct ServerOptions {
   bool reuse_port = false;                 // SO_REUSEPORT
   bool keep_alive = false;                 // SO_KEEPALIVE on the connections
   bool start_serving = true;               // false: only bind; start_serving() listens
+  // TLS with these settings (<weir/net/ssl.hpp>), which need a certificate; null: none. What follows is about
+  // TLS.
+  const SSLContext* ssl = nullptr;
+  std::optional<Duration> ssl_handshake_timeout = {};  // none: 60 s
+  std::optional<Duration> ssl_shutdown_timeout = {};   // for the whole of close(); none: 30 s
 };
 
 namespace detail {
@@ -128,10 +133,11 @@ auto serve(Ref<Server> server, F body) -> std::invoke_result_t<F&, Server&> {
 // from `factory`, called with nothing and returning a Ref of it (loop.create_server). An IPv6 socket takes
 // IPv6 only, so that both families can have the same port. Connections have TCP_NODELAY. Factory and
 // protocols run in copies of the context of this call. A factory that throws costs its connection and is
-// reported. Of a name, an address whose family this machine lacks is passed over when there is another.
-// Throws std::invalid_argument when options contradict each other, what getaddrinfo throws, std::system_error
-// that names the address when one cannot be had; no socket stays open then. Out of descriptors: reported, and
-// accepting pauses for one second.
+// reported; so does and is a TLS handshake that fails, unless it was the client that went away. With TLS
+// connection_made comes after the handshake. Of a name, an address whose family this machine lacks is passed
+// over when there is another. Throws std::invalid_argument when options contradict each other, what
+// getaddrinfo throws, std::system_error that names the address when one cannot be had; no socket stays open
+// then. Out of descriptors: reported, and accepting pauses for one second.
 template <class F>
 Coro<Ref<Server>> EventLoop::create_server(F&& factory, ServerOptions options) {
   static_assert(detail::ProtocolFactory<F>,

@@ -17,12 +17,18 @@
 
 namespace weir::inline WEIR_ABI {
 
+namespace detail {
+class TlsTransport;
+}  // namespace detail
+
 // What all transports have (asyncio.BaseTransport). A kind of transport overrides the operations it supports;
 // the others throw NotSupportedError, and what asks about them answers that there is nothing. A transport
 // keeps itself and its protocol alive until connection_lost has run, and releases the protocol right after.
 // When the loop closes first, an open transport is closed and reported as a warning, and connection_lost is
 // not called. On a closing or closed loop close() and abort() do nothing.
 class WEIR_API BaseTransport : public RefCounted {
+  friend class detail::TlsTransport;  // asks the transport below it
+
  public:
   // Stops reading, sends what is buffered, then closes; connection_lost(nullptr) follows in a later turn
   // (close).

@@ -17,15 +17,24 @@ struct UnixConnectionOptions {
   std::string_view path = {};
   Socket* sock = nullptr;  // instead of the path: a connected Unix stream socket, which is moved from
   std::optional<Duration> timeout = {};  // for the whole call; TimeoutError when it is over
+  // TLS, as in ConnectionOptions; the server's name must be said, for there is no host.
+  const SSLContext* ssl = nullptr;
+  std::optional<std::string_view> server_hostname = {};
+  std::optional<Duration> ssl_handshake_timeout = {};
+  std::optional<Duration> ssl_shutdown_timeout = {};
+  const SSLSession* ssl_session = nullptr;
 };
 
 // Where and how a server of a Unix socket listens. As UnixConnectionOptions.
 struct UnixServerOptions {
   std::string_view path = {};
-  Socket* sock = nullptr;      // instead of the path: a bound Unix stream socket, which is moved from
-  int backlog = 0;             // how many connections may queue; 0: as many as the system allows
-  bool cleanup_socket = true;  // close() removes the socket's file, unless another has taken its place
-  bool start_serving = true;   // false: only bind; start_serving() listens
+  Socket* sock = nullptr;           // instead of the path: a bound Unix stream socket, which is moved from
+  int backlog = 0;                  // how many connections may queue; 0: as many as the system allows
+  bool cleanup_socket = true;       // close() removes the socket's file, unless another has taken its place
+  bool start_serving = true;        // false: only bind; start_serving() listens
+  const SSLContext* ssl = nullptr;  // TLS, as in ServerOptions
+  std::optional<Duration> ssl_handshake_timeout = {};
+  std::optional<Duration> ssl_shutdown_timeout = {};
 };
 
 namespace detail {
