@@ -181,10 +181,17 @@ StreamWriter::~StreamWriter() {
   detail::log(LogLevel::warning, "unclosed <StreamWriter" + peer + ">: the last reference to it was dropped");
 }
 
+void StreamWriter::replace_transport(Ref<Transport> transport) noexcept {
+  if (reader_ != nullptr) {
+    reader_->replace_transport(transport);
+  }
+  transport_ = std::move(transport);
+}
+
 // --- StreamReaderProtocol
 
 StreamReaderProtocol::StreamReaderProtocol(Ref<StreamReader> reader, Ref<detail::ClientHandler> handler)
-    : reader_(std::move(reader)), handler_(std::move(handler)) {
+    : reader_(std::move(reader)), handler_(std::move(handler)), serves_(handler_ != nullptr) {
   if (reader_ == nullptr) {
     throw std::invalid_argument("StreamReaderProtocol: the reader is null");
   }

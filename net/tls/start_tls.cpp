@@ -11,6 +11,7 @@
 #include <weir/net/ssl.hpp>
 #include <weir/net/stream_writer.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -22,6 +23,16 @@ namespace detail {
 namespace {
 
 constexpr const char* call = "start_tls";
+
+std::shared_ptr<const TlsPlan> plan(const SSLContext& context, const StartTLSOptions& options) {
+  return plan_tls({.call = call,
+                   .context = &context,
+                   .server_side = options.server_side,
+                   .server_hostname = options.server_hostname,
+                   .handshake_timeout = options.ssl_handshake_timeout,
+                   .shutdown_timeout = options.ssl_shutdown_timeout,
+                   .session = options.ssl_session});
+}
 
 bool can_be_upgraded(const Transport& transport) noexcept {
   const auto* const stream = dynamic_cast<const StreamTransport*>(&transport);
@@ -45,6 +56,20 @@ Coro<Ref<Transport>> upgrade(Ref<Transport> transport, Ref<BaseProtocol> protoco
   co_return co_await encrypted(below);
 }
 
+Coro<void> upgrade_stream(Ref<StreamWriter> writer, std::shared_ptr<const TlsPlan> plan, Bytes read_ahead) {
+  co_await writer->drain();
+  if (writer->reader() != nullptr) {
+    const Bytes unread = writer->reader()->take_unread();
+    Bytes joined(read_ahead.size() + unread.size());
+    std::ranges::copy(read_ahead.span(), joined.data());
+    std::ranges::copy(unread.span(), joined.data() + read_ahead.size());
+    read_ahead = std::move(joined);
+  }
+  Ref<Transport> encrypted =
+      co_await upgrade(writer->transport(), writer->protocol(), std::move(plan), std::move(read_ahead));
+  writer->replace_transport(std::move(encrypted));
+}
+
 }  // namespace
 
 }  // namespace detail
@@ -62,15 +87,15 @@ Coro<Ref<Transport>> EventLoop::start_tls(Ref<Transport> transport, Ref<BaseProt
   if (&transport->get_loop() != this) {
     throw RuntimeError("start_tls: the transport belongs to another loop");
   }
-  auto plan = detail::plan_tls({.call = detail::call,
-                                .context = &context,
-                                .server_side = options.server_side,
-                                .server_hostname = options.server_hostname,
-                                .handshake_timeout = options.ssl_handshake_timeout,
-                                .shutdown_timeout = options.ssl_shutdown_timeout,
-                                .session = options.ssl_session});
-  return detail::upgrade(std::move(transport), std::move(protocol), std::move(plan),
+  return detail::upgrade(std::move(transport), std::move(protocol), detail::plan(context, options),
                          Bytes(options.read_ahead));
+}
+
+Coro<void> StreamWriter::start_tls(const SSLContext& context, const StartTLSOptions& options) {
+  StartTLSOptions own = options;
+  own.server_side = options.server_side || protocol_->serves();
+  return detail::upgrade_stream(Ref<StreamWriter>(this), detail::plan(context, own),
+                                Bytes(options.read_ahead));
 }
 
 }  // namespace weir::inline WEIR_ABI

@@ -18,6 +18,9 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
+// More than what a handshake has unsent when it fails.
+constexpr std::size_t most_before_alert = std::size_t{8} * 1024;
+
 std::string in_seconds(Duration duration) {
   std::string text = std::to_string(std::chrono::duration<double>(duration).count());
   text.erase(text.find_last_not_of('0') + 1);
@@ -31,7 +34,7 @@ std::string in_seconds(Duration duration) {
 
 // --- TlsBelow
 
-TlsBelow::~TlsBelow() { transport_->release(); }
+TlsBelow::~TlsBelow() { transport_->let_go(); }
 void TlsBelow::connection_made(Ref<Transport> below) { transport_->start(std::move(below)); }
 void TlsBelow::data_received(std::span<const std::byte> data) { transport_->feed(data); }
 // It is closed by the transport above, which knows what the end means.
@@ -233,7 +236,8 @@ void TlsTransport::below_ended() {
   }
   switch (state_) {
     case State::handshaking:
-      fail(std::make_exception_ptr(os_error(-ECONNRESET, "TLS handshake: the peer closed the connection")));
+      fail(std::make_exception_ptr(os_error(-ECONNRESET, "TLS handshake: the peer closed the connection")),
+           true);
       break;
     case State::open:
       fail(std::make_exception_ptr(
@@ -282,14 +286,7 @@ void TlsTransport::shut_down() noexcept {
   const Ref<TlsTransport> keep(this);
   state_ = State::closing;
   try {
-    timer_ =
-        LoopAccess::call_at_plain(*loop_, add_clamped(loop_->time(), shutdown_timeout_), Callback([this] {
-          if (!error_) {
-            error_ = std::make_exception_ptr(TimeoutError("SSL shutdown timed out"));
-          }
-          state_ = State::over;
-          below_->abort();
-        }));
+    limit_shutdown();
     Output output(*this);
     const TlsEngine::Status status = engine_.shutdown();
     output.flush();
@@ -320,17 +317,35 @@ void TlsTransport::wait_for_peer() {
   }
 }
 
-// Closes below: what is there to be sent is sent unless it would have to wait.
+// Closes below. An alert, and the flight it follows, is worth waiting for; what was written is lost anyway.
 void TlsTransport::end_below(bool at_once) noexcept {
   state_ = State::over;
-  if (at_once || below_->get_write_buffer_size() != 0) {
+  const std::size_t unsent = below_->get_write_buffer_size();
+  if (at_once || unsent > most_before_alert) {
     below_->abort();
-  } else {
-    below_->close();
+    return;
   }
+  if (unsent != 0) {
+    limit_shutdown();
+  }
+  below_->close();
 }
 
-void TlsTransport::fail(std::exception_ptr error) noexcept {
+void TlsTransport::limit_shutdown() {
+  timer_.cancel();
+  const TimePoint limit = add_clamped(loop_->time(), shutdown_timeout_);
+  timer_ = LoopAccess::call_at_plain(*loop_, limit, Callback([this] { shutdown_late(); }));
+}
+
+void TlsTransport::shutdown_late() noexcept {
+  if (!error_) {
+    error_ = std::make_exception_ptr(TimeoutError("SSL shutdown timed out"));
+  }
+  state_ = State::over;
+  below_->abort();
+}
+
+void TlsTransport::fail(std::exception_ptr error, bool is_gone) noexcept {
   if (state_ == State::over || LoopAccess::is_closing(*loop_)) {
     return;
   }
@@ -338,7 +353,8 @@ void TlsTransport::fail(std::exception_ptr error) noexcept {
   state_ = State::over;
   timer_.cancel();
   error_ = std::move(error);
-  if (was_shaking && !handshaken_) {
+  // A client that goes away is nobody's failure: port scanners and health checks do.
+  if (was_shaking && !handshaken_ && !is_gone) {
     report("SSL handshake failed", error_);
   }
   end_below(false);
@@ -368,10 +384,10 @@ void TlsTransport::below_lost(std::exception_ptr error) noexcept {
   if (room_ && !room_->done()) {
     room_->set_result();
   }
-  release();
+  let_go();
 }
 
-void TlsTransport::release() noexcept {
+void TlsTransport::let_go() noexcept {
   state_ = State::over;
   timer_.cancel();
   protocol_.reset();

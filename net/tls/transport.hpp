@@ -63,7 +63,7 @@ class TlsTransport final : public Transport {
   void below_resumes();
   void below_lost(std::exception_ptr error) noexcept;
   // Nothing calls any more: lets go of everybody.
-  void release() noexcept;
+  void let_go() noexcept;
 
   void close() noexcept override;
   bool is_closing() const noexcept override { return state_ >= State::closing; }
@@ -129,8 +129,11 @@ class TlsTransport final : public Transport {
   // Ending.
   void peer_closed();
   void shut_down() noexcept;
+  void limit_shutdown();
+  void shutdown_late() noexcept;
   void wait_for_peer();
-  void fail(std::exception_ptr error) noexcept;
+  // `is_gone`: the peer went away, which is not worth a report of a server.
+  void fail(std::exception_ptr error, bool is_gone = false) noexcept;
   void end_below(bool at_once) noexcept;
   void callback_failed(const char* message) noexcept;
   void report(const char* message, std::exception_ptr exception) noexcept;

@@ -229,6 +229,13 @@ class WEIR_API StreamReader final : public RefCounted {
   EventLoop& get_loop() const noexcept { return *loop_; }
   // For weir's own rooms: the connection is over, there is nothing to pause any more.
   void forget_transport() noexcept { transport_.reset(); }
+  // For weir's own rooms: bytes come from this transport now, which reads.
+  void replace_transport(Ref<Transport> transport) noexcept {
+    transport_ = std::move(transport);
+    paused_ = false;
+  }
+  // For weir's own rooms: all that nobody has read.
+  Bytes take_unread() { return size() != 0 ? take(size()) : Bytes(); }
   // The same as feed_data, on behalf of a transport: the read that has its answer goes on at once, as those
   // of sock_recv do, and not in the next turn, for which the system would be asked in between.
   void receive(std::span<const std::byte> data);

@@ -173,6 +173,17 @@ class WEIR_API StreamWriter final : public RefCounted {
   std::optional<typename Key::type> get_extra_info() const {
     return transport_->get_extra_info<Key>();
   }
+  // Drains, then makes a TLS connection of this one, in a build with TLS (start_tls): of a server in what
+  // start_server serves or when the options say so. What the reader has and nobody read belongs to TLS
+  // already, so nobody can slip in bytes that look as if they had come by TLS; `read_ahead` goes before it.
+  // Nobody may read or write until it returns. Throws as drain() and EventLoop::start_tls
+  // (<weir/net/start_tls.hpp>).
+  Coro<void> start_tls(const SSLContext& context, const StartTLSOptions& options);
+
+  // For weir's own rooms: the connection goes on over this transport.
+  void replace_transport(Ref<Transport> transport) noexcept;
+  const Ref<StreamReaderProtocol>& protocol() const noexcept { return protocol_; }
+  const Ref<StreamReader>& reader() const noexcept { return reader_; }
 
  protected:
   ~StreamWriter() override;
@@ -190,6 +201,9 @@ class WEIR_API StreamReaderProtocol final : public Protocol {
   // `handler`: see stream_handler; null where somebody else makes the writer. Throws std::invalid_argument
   // for a null reader.
   explicit StreamReaderProtocol(Ref<StreamReader> reader, Ref<detail::ClientHandler> handler = {});
+
+  // Was it made with a handler, as those of a server are?
+  bool serves() const noexcept { return serves_; }
 
   // See Protocol for each of these.
   void connection_made(Ref<Transport> transport) override;
@@ -212,6 +226,7 @@ class WEIR_API StreamReaderProtocol final : public Protocol {
   detail::StreamWaiterList draining_;
   detail::StreamWaiterList closing_;
   std::exception_ptr error_;  // that the connection was lost with
+  bool serves_;
   bool paused_ = false;
   bool lost_ = false;
 };
