@@ -1,5 +1,6 @@
 // A fuzzer for the syntax of addresses, as libFuzzer knows one. What is read comes back when it is printed,
 // and is what another reader makes of it; what is refused is refused with one line that says why.
+#include "tests/support/fuzz.hpp"
 #include "tools/weir/endpoint.hpp"
 
 #include <cstdint>
@@ -105,4 +106,51 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(again.has_value() && to_text(*again) == printed, "printed as something else", text);
   require(again->port == listen->port, "another port", text);
   return 0;
+}
+
+std::vector<std::string> fuzz_seeds() {
+  return {
+      "unix:///run/weir",
+      "unix://@weir",
+      "tcp://127.0.0.1:8888",
+      "tcp://0.0.0.0:0",
+      "tcp://[::1]:80",
+      "tcp://localhost:80",
+      "tcp://a-b.c_d.example.:1",
+      "tcp://example.0x7f:80",
+      "tcp://[fe80::1%1]:65535",
+      "tcp://[::]:1",
+      "tcp://1.2.3.4:65536",
+      "tcp://[::ffff:1.2.3.4]:5",
+      "",
+  };
+}
+
+std::vector<std::string> fuzz_pieces() {
+  return {
+      "unix://",
+      "tcp://",
+      "[",
+      "]",
+      ":",
+      "::",
+      "%",
+      "%lo",
+      "0",
+      "00",
+      "255.",
+      "65535",
+      "65536",
+      "1.2.3.4",
+      "@",
+      "/",
+      "\n",
+      " ",
+      "udp:",
+      "-",
+      "+",
+      "ffff",
+      std::string(1, '\0'),
+      std::string(300, 'a'),
+  };
 }

@@ -1,5 +1,7 @@
 // Runs a fuzz target where the compiler brings no fuzzer: mutations of seeds, by a number that is printed.
 // Usage: PROGRAM RUNS [NUMBER]; another number is another walk, the same number the same.
+#include "tests/support/fuzz.hpp"
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -7,8 +9,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -54,51 +54,9 @@ class Mutator {
     }
   }
 
-  static const std::vector<std::string> seeds;
-  static const std::vector<std::string> pieces;
+  const std::vector<std::string> seeds = fuzz_seeds();
+  const std::vector<std::string> pieces = fuzz_pieces();
   std::mt19937_64 random_;
-};
-
-const std::vector<std::string> Mutator::seeds = {
-    "unix:///run/weir",
-    "unix://@weir",
-    "tcp://127.0.0.1:8888",
-    "tcp://0.0.0.0:0",
-    "tcp://[::1]:80",
-    "tcp://localhost:80",
-    "tcp://a-b.c_d.example.:1",
-    "tcp://example.0x7f:80",
-    "tcp://[fe80::1%1]:65535",
-    "tcp://[::]:1",
-    "tcp://1.2.3.4:65536",
-    "tcp://[::ffff:1.2.3.4]:5",
-    "",
-};
-const std::vector<std::string> Mutator::pieces = {
-    "unix://",
-    "tcp://",
-    "[",
-    "]",
-    ":",
-    "::",
-    "%",
-    "%lo",
-    "0",
-    "00",
-    "255.",
-    "65535",
-    "65536",
-    "1.2.3.4",
-    "@",
-    "/",
-    "\n",
-    " ",
-    "udp:",
-    "-",
-    "+",
-    "ffff",
-    std::string(1, '\0'),
-    std::string(300, 'a'),
 };
 
 }  // namespace
