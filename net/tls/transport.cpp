@@ -230,10 +230,6 @@ void TlsTransport::peer_closed() {
 // connection to make us believe that this was all.
 void TlsTransport::below_ended() {
   const Ref<TlsTransport> keep(this);
-  if (!held_.empty()) {
-    end_is_held_ = true;
-    return;
-  }
   switch (state_) {
     case State::handshaking:
       fail(std::make_exception_ptr(os_error(-ECONNRESET, "TLS handshake: the peer closed the connection")),

@@ -159,7 +159,6 @@ class TlsTransport final : public Transport {
   bool writing_paused_ = false;  // the protocol above was told so
   bool below_paused_ = false;    // the transport below has enough
   bool encrypting_ = false;      // pause_writing has to wait: more of the same write is to come
-  bool end_is_held_ = false;     // the transport below ended behind what is held
   bool held_is_coming_ = false;  // run_held is scheduled
   bool sending_file_ = false;    // writing belongs to a sendfile()
   bool flushed_ = true;          // while closing: the system has taken everything

@@ -9,6 +9,7 @@
 #include <weir/log.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace weir::inline WEIR_ABI::detail {
@@ -26,10 +27,7 @@ constexpr std::size_t most_discarded = DecryptedBlock::size;
 
 void TlsTransport::feed(std::span<const std::byte> data) {
   const Ref<TlsTransport> keep(this);
-  if (!held_.empty() || (state_ == State::open && reading_paused_)) {
-    held_.insert(held_.end(), data.begin(), data.end());
-    return;
-  }
+  assert(held_.empty());  // the transport below is paused as long as something is held
   engine_.feed(data);
   go_on();
   hold_unread();
@@ -194,11 +192,7 @@ void TlsTransport::run_held(void* object, std::uintptr_t, std::uintptr_t, ReadyA
   if (self->state_ == State::over || self->reading_paused_) {
     return;
   }
-  if (std::exchange(self->end_is_held_, false)) {
-    self->below_ended();
-  } else {
-    self->below_->resume_reading();
-  }
+  self->below_->resume_reading();
 }
 
 // --- Writing

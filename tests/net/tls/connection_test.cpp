@@ -314,7 +314,9 @@ WEIR_TEST("TLS: the SNI callback sees the name, chooses another context, and ref
   program::CertificateRequest request;
   request.common_name = "other.test";
   request.names = {"other.test"};
-  const SSLContext other = server_context_with(program::make_certificate(request, &pki().authority));
+  SSLContext other = server_context_with(program::make_certificate(request, &pki().authority));
+  other.load_verify_locations({.cadata = pki().authority.certificate});
+  other.set_verify_mode(VerifyMode::cert_required);
   std::vector<std::string> asked;
   TlsPairOptions options;
   options.server.set_sni_callback([&](SSLObject& object, std::string_view name) {
@@ -325,11 +327,13 @@ WEIR_TEST("TLS: the SNI callback sees the name, chooses another context, and ref
       throw std::runtime_error("nobody here");
     }
   });
+  options.client.load_cert_chain({.certdata = pki().client.certificate, .keydata = pki().client.key});
   for (const std::string name : {"localhost", "other.test", "127.0.0.1"}) {
     options.name = name;
     auto pair = co_await tls_pair<Recorder, Recorder>(loop, options);
     CHECK(pair.server->get_extra_info<extra::sslcontext>() ==
           (name == "other.test" ? other : options.server));
+    CHECK(pair.server->get_extra_info<extra::peercert>().has_value() == (name == "other.test"));
     CHECK_THROWS_AS(pair.server->get_extra_info<extra::ssl_object>()->set_context(other), RuntimeError);
     pair.client->abort();
     co_await until([&] { return pair.client_protocol->lost + pair.server_protocol->lost == 2; });
