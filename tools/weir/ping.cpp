@@ -33,7 +33,7 @@ using weir::Ref;
 // One run: what is left to do, what was measured, and who takes part.
 class Pinging {
  public:
-  Pinging(weir::EventLoop& event_loop, const PingPlan& plan);
+  Pinging(weir::EventLoop& event_loop, const PingPlan& plan, TlsSettings settings);
   Pinging(const Pinging&) = delete;
   ~Pinging() { silence_.cancel(); }
 
@@ -47,6 +47,7 @@ class Pinging {
 
   weir::EventLoop& loop;
   const PingPlan& plan;
+  const TlsSettings tls;
   std::size_t begun = 0;
   std::size_t bytes_received = 0;
   std::vector<std::chrono::nanoseconds> samples;
@@ -143,8 +144,12 @@ class Held {
   Ref<weir::BaseProtocol> keep_;
 };
 
-Pinging::Pinging(weir::EventLoop& event_loop, const PingPlan& ping_plan)
-    : loop(event_loop), plan(ping_plan), done(event_loop), noise_(ping_plan.size + 251) {
+Pinging::Pinging(weir::EventLoop& event_loop, const PingPlan& ping_plan, TlsSettings settings)
+    : loop(event_loop),
+      plan(ping_plan),
+      tls(std::move(settings)),
+      done(event_loop),
+      noise_(ping_plan.size + 251) {
   samples.reserve(plan.count);
   std::uint32_t state = 1;
   for (std::byte& byte : noise_) {
@@ -233,7 +238,8 @@ weir::Coro<Held> connect_pinger(std::shared_ptr<Pinging> pinging, std::size_t nu
     co_return Held(std::move(endpoint.second));
   }
   const auto factory = [&pinging, number] { return weir::make_ref<StreamPinger>(pinging, number); };
-  Ref<StreamPinger> pinger = co_await connect(pinging->loop, factory, target, pinging->plan.timeout);
+  Ref<StreamPinger> pinger =
+      co_await connect(pinging->loop, factory, target, pinging->tls, pinging->plan.timeout);
   co_return Held(std::move(pinger));
 }
 
@@ -271,7 +277,8 @@ void print_summary(const PingPlan& plan, LatencySummary summary, std::chrono::na
 
 weir::Coro<int> ping(const PingPlan& plan) {
   weir::EventLoop& loop = weir::get_running_loop();
-  const auto pinging = std::make_shared<Pinging>(loop, plan);
+  TlsSettings tls = plan.target.is_tls ? connecting_settings(plan.tls, "ping") : nullptr;
+  const auto pinging = std::make_shared<Pinging>(loop, plan, std::move(tls));
   std::vector<Held> pingers;
   std::exception_ptr error;
   weir::TimePoint started;
