@@ -58,8 +58,10 @@ Coro<void> send_input(Exchange& exchange, StandardInput& input) {
   }
 }
 
-// Until no answer has come for a while.
+// Until no answer has come for a while after the last byte went out.
 Coro<void> wait_for_silence(Exchange& exchange) {
+  exchange.writer.transport()->set_write_buffer_limits(0);
+  co_await exchange.writer.drain();
   exchange.last_news = exchange.loop.time();
   for (;;) {
     const weir::Duration left = exchange.last_news + exchange.plan.linger - exchange.loop.time();

@@ -31,7 +31,10 @@ weir::Coro<weir::detail::ProtocolRef<Factory>> connect(weir::EventLoop& loop, Fa
   options.host = target.host;
   options.port = target.port;
   options.timeout = timeout;
-  options.ssl = tls.get();
+  if (tls != nullptr) {
+    options.ssl = tls.get();
+    options.ssl_shutdown_timeout = timeout;
+  }
   auto connection = co_await loop.create_connection(std::move(factory), options);
   co_return std::move(connection.second);
 }
