@@ -120,7 +120,7 @@ void add_connecting_tls(CLI::App& verb, ConnectingTls& tls) {
   certificate->needs(key);
   key->needs(certificate);
   verb.add_flag("--insecure", tls.insecure,
-                "tls: verify neither certificate nor host name. Anyone can pose as the server then")
+                "tls: verify neither certificate nor host name: anyone can pose as the server")
       ->excludes(authorities);
 }
 
@@ -298,9 +298,9 @@ void describe_connect(CLI::App& app, Texts& texts, CommandLine& line) {
   connect.add_flag("--verbose", line.connect.tls.verbose,
                    "tls: tell on stderr what was agreed on, and whose certificate it is");
   connect.footer(
-      "The end of the input ends the sending side, but with TLS, which knows no such thing; the end of\n"
-      "the answer ends the program. To a udp:// address, each piece of input goes as a datagram: a line of a "
-      "terminal, at most 1400 bytes.\n"
+      "The end of the input ends the sending side, and the end of the answer the program. TLS knows no\n"
+      "end of one side: the connection is closed when the answer has paused for --linger. To a udp://\n"
+      "address, each piece of input goes as a datagram: a line of a terminal, at most 1400 bytes.\n"
       "Exit status: 0 when the answer ended in good order, 1 after an error, 2 for a wrong command\n"
       "line, 130 after Ctrl-C.");
 }
