@@ -1,5 +1,6 @@
 """The command line: help, and one clear line with exit status 2 for what is wrong."""
 
+import os
 import re
 import unittest
 
@@ -7,11 +8,14 @@ from program import BACKEND, main, run
 
 LISTEN = 'tcp://127.0.0.1:0'
 TARGET = 'tcp://127.0.0.1:9'
+TLS = 'tls://127.0.0.1:0'
+TLS_TARGET = 'tls://127.0.0.1:9'
+FILE = __file__
 
 # Arguments, and what the line on stderr must contain: the option or address, and the value.
 BAD = [
     ('', ['weir: ', 'subcommand is required']),
-    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, connect, ping, resolve and info']),
+    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, connect, ping, resolve, cert and info']),
     ('--frob', ["'--frob'"]),
     ('echo', ['weir echo: ', 'LISTEN is required']),
     ('discard', ['weir discard: ', 'LISTEN is required']),
@@ -60,7 +64,42 @@ BAD = [
     ('resolve a --server 127.0.0.1:0', ["--server: '127.0.0.1:0'"]),
     ('resolve a --server [::1]53', ["--server: '[::1]53'"]),
     ('resolve a --timeout 0s', ["--timeout: '0s'"]),
+    (f'echo {LISTEN} --cert {FILE} --key {FILE}', ['weir echo: --cert', 'tls:// address to listen on']),
+    (f'discard {LISTEN} --key {FILE}', ['weir discard: --key', 'tls:// address to listen on']),
+    (f'serve / --listen {LISTEN} --client-ca {FILE}', ['--client-ca', 'tls:// address to listen on']),
+    (f'echo {LISTEN} --alpn h2', ['--alpn', 'tls:// address']),
+    (f'connect {TARGET} --cafile {FILE}', ['weir connect: --cafile', 'tls:// address to connect to']),
+    (f'connect {TARGET} --insecure', ['--insecure', 'tls:// address to connect to']),
+    (f'connect {TARGET} --verbose', ['--verbose', 'tls:// address to connect to']),
+    (f'connect {TARGET} --alpn h2', ['--alpn', 'tls:// address']),
+    (f'ping {TARGET} --client-cert {FILE} --client-key {FILE}', ['--client-cert', 'tls:// address to connect to']),
+    (f'relay {LISTEN} {TARGET} --cafile {FILE}', ['weir relay: --cafile', 'tls:// address to connect to']),
+    (f'connect {TARGET} --client-key {FILE}', ['--client-key', '--client-cert']),
+    ('cert', ['weir cert: ', 'NAME is required']),
+    ('cert name', ['weir cert: ', '--out is required']),
+    ('cert --out /tmp ../name', ["NAME: '../name'", 'neither a host name nor an IP address']),
+    ('cert --out /tmp ca', ["NAME: 'ca'", 'the authority']),
+    ('cert --out /tmp name --days 0', ['--days', '0']),
 ]
+
+# With TLS alone: without it, that comes first.
+BAD_TLS = [
+    (f'echo {TLS}', ['LISTEN', '--cert FILE and --key FILE', 'weir cert']),
+    (f'discard {TLS} --cert {FILE}', ['LISTEN', '--cert FILE and --key FILE']),
+    (f'serve / --listen {TLS} --key {FILE}', ['LISTEN', '--cert FILE and --key FILE']),
+    (f'relay {TLS} {TARGET}', ['LISTEN', '--cert FILE and --key FILE']),
+    (f'relay {LISTEN} {TLS_TARGET} --cert {FILE}', ['--cert', 'tls:// address to listen on']),
+    (f'relay {TLS} {TARGET} --cert {FILE} --key {FILE} --insecure', ['--insecure', 'tls:// address to connect to']),
+    (f'relay udp://127.0.0.1:0 {TLS_TARGET}', ['udp:// is relayed to udp:// only']),
+    (f'echo {TLS} --cert /no/such --key {FILE}', ['--cert', '/no/such']),
+    (f'echo {TLS} --cert {FILE} --key {FILE} --api sock', ['--api', 'TLS']),
+    (f'connect {TLS_TARGET} --insecure --cafile {FILE}', ['--insecure', '--cafile']),
+    (f'connect {TLS_TARGET} --client-cert {FILE}', ['--client-cert', '--client-key']),
+    (f'connect {TLS_TARGET} --alpn h2,', ["--alpn: 'h2,'", '1 to 255 bytes']),
+    ('connect tls://127.0.0.1', ["TARGET: 'tls://127.0.0.1'", 'tls://HOST:PORT']),
+]
+if os.environ['WEIR_TLS'] == 'yes':
+    BAD += BAD_TLS
 
 
 class CommandLine(unittest.TestCase):
@@ -75,7 +114,7 @@ class CommandLine(unittest.TestCase):
                 self.assertRegex(err, r'; see weir( \w+)? --help\n$')
 
     def test_each_verb_has_help(self):
-        for verb in ('echo', 'discard', 'relay', 'ping', 'resolve', 'info'):
+        for verb in ('echo', 'discard', 'relay', 'serve', 'connect', 'ping', 'resolve', 'cert', 'info'):
             with self.subTest(verb):
                 status, out, err = run(verb, '--help')
                 self.assertEqual((status, err), (0, ''))
@@ -85,7 +124,7 @@ class CommandLine(unittest.TestCase):
     def test_help_lists_the_verbs(self):
         status, out, err = run('--help')
         self.assertEqual((status, err), (0, ''))
-        for verb in ('echo', 'discard', 'relay', 'ping', 'resolve', 'info'):
+        for verb in ('echo', 'discard', 'relay', 'serve', 'connect', 'ping', 'resolve', 'cert', 'info'):
             self.assertRegex(out, rf'(?m)^  {verb} ')
 
     def test_version(self):

@@ -59,7 +59,7 @@ bool is_endpoint(std::string_view text) {
     const std::string_view path = text.substr(unix_scheme.size());
     return !path.empty() && path != "@" && path.size() <= 107 && path.find('\0') == std::string_view::npos;
   }
-  const std::string_view scheme = "tcp://";
+  const std::string_view scheme = text.starts_with("tls://") ? "tls://" : "tcp://";
   const std::size_t colon = text.rfind(':');
   if (!text.starts_with(scheme) || colon < scheme.size() || colon == std::string_view::npos ||
       !is_number_below(text.substr(colon + 1), 65536)) {
@@ -116,6 +116,7 @@ std::vector<std::string> fuzz_seeds() {
       "tcp://0.0.0.0:0",
       "tcp://[::1]:80",
       "tcp://localhost:80",
+      "tls://localhost:443",
       "tcp://a-b.c_d.example.:1",
       "tcp://example.0x7f:80",
       "tcp://[fe80::1%1]:65535",

@@ -40,6 +40,21 @@ TEST_CASE("datagrams are for those who ask for them") {
                        "the port is missing; write udp://HOST:PORT", std::invalid_argument);
 }
 
+TEST_CASE("TLS is written as TCP is") {
+  const Endpoint tls = parse_endpoint("tls://localhost:8443", PortZero::refused);
+  CHECK(tls.is_tls);
+  CHECK_FALSE(tls.is_udp);
+  CHECK(tls.scheme() == "tls");
+  CHECK(tls.host == "localhost");
+  CHECK(tls.port == 8443);
+  CHECK(tls != parse_endpoint("tcp://localhost:8443", PortZero::refused));
+  for (const char* text : {"tls://localhost:8443", "tls://127.0.0.1:1", "tls://[::1]:65535"}) {
+    CHECK(to_text(parse_endpoint(text, PortZero::refused)) == text);
+  }
+  CHECK_THROWS_WITH_AS(parse_endpoint("tls://localhost", PortZero::allowed),
+                       "the port is missing; write tls://HOST:PORT", std::invalid_argument);
+}
+
 TEST_CASE("port 0 is for servers") {
   CHECK(parse_endpoint("tcp://127.0.0.1:0", PortZero::allowed) == Endpoint{"127.0.0.1", 0});
   CHECK_THROWS_WITH_AS(parse_endpoint("tcp://127.0.0.1:0", PortZero::refused),
@@ -64,7 +79,7 @@ TEST_CASE("what is not an address is refused with what is wrong about it") {
     const char* complaint;  // a part of it
   };
   const Case cases[] = {
-      {"", "begin with tcp:// or unix://"},
+      {"", "begin with tcp://, tls:// or unix://"},
       {"127.0.0.1:80", "begin with tcp://"},
       {"tcp:/127.0.0.1:80", "begin with tcp://"},
       {"://127.0.0.1:80", "the scheme ''"},
@@ -74,7 +89,7 @@ TEST_CASE("what is not an address is refused with what is wrong about it") {
       {"udpx://127.0.0.1:80", "the scheme 'udpx'"},
       {"unix://", "the path is missing"},
       {"unix://@", "the path is missing"},
-      {"unix:/run/weir", "begin with tcp:// or unix://"},
+      {"unix:/run/weir", "begin with tcp://, tls:// or unix://"},
       {"tcp://", "the host is missing"},
       {"tcp://:80", "the host is missing"},
       {"tcp://[]:80", "the host is missing"},

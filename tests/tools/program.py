@@ -61,7 +61,7 @@ class Server:
         """As Python's sockets take it."""
         if path := re.fullmatch('unix://(.+)', self.lines[which]):
             return re.sub('^@', '\0', path.group(1))
-        host, port = re.fullmatch(r'tcp://\[?([^\]]+?)\]?:(\d+)', self.lines[which]).groups()
+        host, port = re.fullmatch(r'(?:tcp|tls)://\[?([^\]]+?)\]?:(\d+)', self.lines[which]).groups()
         return host, int(port)
 
     def connect(self, which=0):

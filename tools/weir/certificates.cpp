@@ -69,6 +69,17 @@ std::string written(Write write) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+KeyPtr make_key(KeyKind kind) {
+  return checked(KeyPtr(kind == KeyKind::p256 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
+                                              : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")),
+                 "making a key");
+}
+
+// What is signed by this key is hashed by, where that is not a part of signing.
+const EVP_MD* digest_for(const EVP_PKEY& key) {
+  return EVP_PKEY_is_a(&key, "ED25519") == 1 ? nullptr : EVP_sha256();
+}
+
 void set_random_serial(X509& certificate) {
   const std::unique_ptr<BIGNUM, Freed<&BN_free>> number(BN_new());
   check(number != nullptr && BN_rand(number.get(), serial_bits, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 &&
@@ -125,11 +136,13 @@ void add_extensions(X509& certificate, X509& issuer, const CertificateRequest& r
 
 Identity make_certificate(const CertificateRequest& request, const Identity* issuer) {
   ERR_clear_error();
-  const KeyPtr key = checked(KeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")), "making a key");
+  const KeyPtr key = make_key(request.key);
   const CertificatePtr made = checked(CertificatePtr(X509_new()), "memory");
   const CertificatePtr issuer_certificate =
       issuer != nullptr ? parse_certificate(issuer->certificate) : nullptr;
   const KeyPtr issuer_key = issuer != nullptr ? parse_key(issuer->key) : nullptr;
+  check(issuer == nullptr || X509_check_private_key(issuer_certificate.get(), issuer_key.get()) == 1,
+        "the issuer's key");
   X509& signer = issuer_certificate != nullptr ? *issuer_certificate : *made;
   check(X509_set_version(made.get(), 2) == 1, "the version");
   set_random_serial(*made);
@@ -140,7 +153,8 @@ Identity make_certificate(const CertificateRequest& request, const Identity* iss
             X509_set_pubkey(made.get(), key.get()) == 1,
         "the certificate");
   add_extensions(*made, signer, request);
-  check(X509_sign(made.get(), issuer_key != nullptr ? issuer_key.get() : key.get(), nullptr) != 0, "signing");
+  EVP_PKEY& signing_key = issuer_key != nullptr ? *issuer_key : *key;
+  check(X509_sign(made.get(), &signing_key, digest_for(signing_key)) != 0, "signing");
   return {written([&made](BIO* bio) { return PEM_write_bio_X509(bio, made.get()); }),
           written([&key](BIO* bio) {
             return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
@@ -169,7 +183,7 @@ std::string make_revocation_list(const Identity& issuer, const std::vector<std::
           "the revocation list");
     static_cast<void>(entry.release());
   }
-  check(X509_CRL_sign(list.get(), key.get(), nullptr) != 0, "signing");
+  check(X509_CRL_sign(list.get(), key.get(), digest_for(*key)) != 0, "signing");
   return written([&list](BIO* bio) { return PEM_write_bio_X509_CRL(bio, list.get()); });
 }
 

@@ -7,7 +7,11 @@
 
 namespace program {
 
-// A certificate and its key (Ed25519), both in PEM.
+// Ed25519 signatures have one size, so that a session is as long as the last one; P-256 is what browsers
+// know.
+enum class KeyKind : bool { ed25519, p256 };
+
+// A certificate and its key, both in PEM.
 struct Identity {
   std::string certificate;
   std::string key;
@@ -19,10 +23,11 @@ struct CertificateRequest {
   bool is_authority = false;                                 // may it vouch for others?
   std::chrono::seconds valid_from = std::chrono::hours(-1);  // from now
   std::chrono::seconds valid_to = std::chrono::hours(24 * 365);
+  KeyKind key = KeyKind::ed25519;
 };
 
 // Signed by `issuer`, or by itself when that is null. Throws std::runtime_error with what OpenSSL says, and
-// for an issuer that is no identity.
+// for an issuer that is no identity, or whose key is another certificate's.
 Identity make_certificate(const CertificateRequest& request, const Identity* issuer);
 
 // A revocation list of the issuer, in PEM, that names these certificates. Throws as make_certificate.

@@ -2,6 +2,7 @@
 #include "tools/weir/command_line.hpp"
 
 #include "tools/weir/duration_text.hpp"
+#include "tools/weir/name_lists.hpp"
 
 #include <CLI/CLI.hpp>
 #include <weir/version.hpp>
@@ -20,13 +21,14 @@ namespace program {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> verb_names{"echo",    "discard", "relay",   "serve",
-                                                     "connect", "ping",    "resolve", "info"};
+constexpr std::array<std::string_view, 9> verb_names{"echo", "discard", "relay", "serve", "connect",
+                                                     "ping", "resolve", "cert",  "info"};
 
 constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888 or unix:///run/echo";
 constexpr const char* server_footer =
     "Addresses are tcp://127.0.0.1:8888, tcp://[::1]:8888 or tcp://localhost:8888;\n"
     "tcp://0.0.0.0:8888 and tcp://[::]:8888 are all interfaces. Port 0 takes a free one.\n"
+    "tls://127.0.0.1:8888 is TLS; it needs --cert and --key, which weir cert makes for trials.\n"
     "unix://PATH is a Unix socket, unix://@NAME one of Linux's abstract names; echo, discard and\n"
     "relay also serve udp://127.0.0.1:8888. Each bound address is printed as one line on stdout.\n"
     "It runs until Ctrl-C, which ends it cleanly with exit status 130. Exit status 1: an address\n"
@@ -44,7 +46,19 @@ struct Texts {
   std::string resolve_timeout = "10s";
   std::string idle_timeout = "60s";
   std::string linger = "1s";
+  std::string protocols;
+  std::vector<std::string> hosts;
+  std::size_t days = 365;
 };
+
+// parse_endpoint, for what this build can do.
+Endpoint read_endpoint(const std::string& text, PortZero port_zero, Udp udp = Udp::allowed) {
+  Endpoint endpoint = parse_endpoint(text, port_zero, udp);
+  if (endpoint.is_tls && !WEIR_HAS_TLS) {
+    throw std::invalid_argument(built_without_tls);
+  }
+  return endpoint;
+}
 
 // A check whose complaint shows the value, after the name of the option that CLI11 puts before it.
 template <class F>
@@ -76,19 +90,53 @@ void add_serving_options(CLI::App& verb, Texts& texts, Serving& serving) {
   verb.footer(server_footer);
 }
 
+CLI::Option* add_file(CLI::App& verb, const char* name, std::string& path, const char* help) {
+  return verb.add_option(name, path, help)->type_name("FILE")->check(CLI::ExistingFile);
+}
+
+// Without it, each verb has its own words for it.
+void add_protocols(CLI::App& verb, Texts& texts, const char* help) {
+  verb.add_option("--alpn", texts.protocols, help)->type_name("NAMES")->check(check(&parse_protocols));
+}
+
+constexpr const char* protocols_help_listening =
+    "tls: the protocols to choose from, best first, such as h2,http/1.1 (ALPN)";
+constexpr const char* protocols_help_connecting =
+    "tls: the protocols to offer, best first, such as h2,http/1.1 (ALPN)";
+
+void add_listening_tls(CLI::App& verb, ListeningTls& tls) {
+  add_file(verb, "--cert", tls.certificate, "tls: the certificate to show, and those above it; needs --key");
+  add_file(verb, "--key", tls.key, "tls: its key");
+  add_file(verb, "--client-ca", tls.client_authorities,
+           "tls: clients must show a certificate that one of these authorities vouches for");
+}
+
+void add_connecting_tls(CLI::App& verb, ConnectingTls& tls) {
+  CLI::Option* const authorities =
+      add_file(verb, "--cafile", tls.authorities, "tls: the authorities to trust instead of the system's");
+  CLI::Option* const certificate =
+      add_file(verb, "--client-cert", tls.certificate, "tls: the certificate to show, if the server asks");
+  CLI::Option* const key = add_file(verb, "--client-key", tls.key, "tls: its key");
+  certificate->needs(key);
+  key->needs(certificate);
+  verb.add_flag("--insecure", tls.insecure,
+                "tls: verify neither certificate nor host name: anyone can pose as the server")
+      ->excludes(authorities);
+}
+
 // Of the verbs that know what to do with datagrams.
 void add_listen(CLI::App& verb, Texts& texts) {
   verb.add_option("LISTEN", texts.listen, listen_help)
       ->required()
       ->type_name("ADDRESS")
-      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed, Udp::allowed); }));
+      ->check(check([](const std::string& text) { read_endpoint(text, PortZero::allowed); }));
 }
 
 CLI::Option* add_target(CLI::App& verb, Texts& texts, const std::string& help, Udp udp = Udp::refused) {
   return verb.add_option("TARGET", texts.target, help)
       ->required()
       ->type_name("ADDRESS")
-      ->check(check([udp](const std::string& text) { parse_endpoint(text, PortZero::refused, udp); }));
+      ->check(check([udp](const std::string& text) { read_endpoint(text, PortZero::refused, udp); }));
 }
 
 void must_last(const std::string& text) {
@@ -113,7 +161,7 @@ void describe_serve(CLI::App& app, Texts& texts, CommandLine& line) {
       ->type_name("ADDRESS")
       ->expected(1)
       ->take_all()
-      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed); }));
+      ->check(check([](const std::string& text) { read_endpoint(text, PortZero::allowed, Udp::refused); }));
   serve
       .add_option("--idle-timeout", texts.idle_timeout,
                   "How long a client may take for a request; for an answer it has a second more for every\n"
@@ -121,7 +169,34 @@ void describe_serve(CLI::App& app, Texts& texts, CommandLine& line) {
       ->type_name("DURATION")
       ->capture_default_str()
       ->check(check(&must_last));
+  add_listening_tls(serve, line.serving.tls);
+  add_protocols(serve, texts, protocols_help_listening);
   add_serving_options(serve, texts, line.serving);
+}
+
+void describe_relay(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& relay = *app.add_subcommand(
+      "relay",
+      "Pass connections on to another server, with back-pressure and half-close both ways, or\n"
+      "datagrams and their answers");
+  relay.add_option("LISTEN", texts.listen_one, listen_help)
+      ->required()
+      ->type_name("ADDRESS")
+      ->check(check([](const std::string& text) { read_endpoint(text, PortZero::allowed); }));
+  add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails",
+             Udp::allowed);
+  relay
+      .add_option("--idle-timeout", texts.idle_timeout,
+                  "udp: a client from or for which nothing has come for so long is forgotten; tls: a\n"
+                  "target may be silent for so long after the end of its client")
+      ->type_name("DURATION")
+      ->capture_default_str()
+      ->check(check(&must_last));
+  add_listening_tls(relay, line.serving.tls);
+  add_connecting_tls(relay, line.relay.tls);
+  add_protocols(relay, texts,
+                "tls: the protocols to choose from and to offer, best first, such as h2,http/1.1 (ALPN)");
+  add_serving_options(relay, texts, line.serving);
 }
 
 void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
@@ -134,30 +209,16 @@ void describe_servers(CLI::App& app, Texts& texts, CommandLine& line) {
       ->capture_default_str()
       ->check(CLI::IsMember({"protocol", "buffered", "sock", "streams"}));
   echo.add_flag("--once", line.serving.once, "Serve one connection, then end with exit status 0");
+  add_listening_tls(echo, line.serving.tls);
+  add_protocols(echo, texts, protocols_help_listening);
   add_serving_options(echo, texts, line.serving);
 
   CLI::App& discard = *app.add_subcommand("discard", "Read and drop what comes in (RFC 863)");
   add_listen(discard, texts);
+  add_listening_tls(discard, line.serving.tls);
+  add_protocols(discard, texts, protocols_help_listening);
   add_serving_options(discard, texts, line.serving);
-
-  CLI::App& relay = *app.add_subcommand(
-      "relay",
-      "Pass connections on to another server, with back-pressure and half-close both ways, or\n"
-      "datagrams and their answers");
-  relay.add_option("LISTEN", texts.listen_one, listen_help)
-      ->required()
-      ->type_name("ADDRESS")
-      ->check(check([](const std::string& text) { parse_endpoint(text, PortZero::allowed, Udp::allowed); }));
-  add_target(relay, texts, "Where to connect to, once for each client. A client is closed when that fails",
-             Udp::allowed);
-  relay
-      .add_option("--idle-timeout", texts.idle_timeout,
-                  "udp: a client from or for which nothing has come for so long is forgotten")
-      ->type_name("DURATION")
-      ->capture_default_str()
-      ->check(check(&must_last));
-  add_serving_options(relay, texts, line.serving);
-
+  describe_relay(app, texts, line);
   describe_serve(app, texts, line);
 }
 
@@ -185,11 +246,42 @@ void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
       "Exit status: 0 when every name has an answer, 1 when one has none, 2 for a wrong command line.");
 }
 
-void describe_connect(CLI::App& app, Texts& texts) {
+void describe_cert(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& cert = *app.add_subcommand("cert", "Make certificates for trials and tests, and their authority");
+  cert.add_option("NAME", texts.hosts,
+                  "Whom a certificate is for: a host name or IP address, or several with commas between\n"
+                  "them, such as localhost,127.0.0.1,::1. May be given again for another certificate")
+      ->required()
+      ->type_name("TEXT")
+      ->check(check(&parse_hosts));
+  cert.add_option("--out", line.cert.folder, "The folder for them, which is made if need be")
+      ->required()
+      ->type_name("DIR");
+  cert.add_option("--ca-name", line.cert.authority_name, "What a new authority is called")
+      ->type_name("TEXT")
+      ->capture_default_str()
+      ->check(CLI::Validator(
+          [](std::string& text) -> std::string {
+            return text.empty() || text.size() > 64 ? "a name has 1 to 64 bytes" : "";
+          },
+          ""));
+  cert.add_option("--days", texts.days, "For how many days they are good")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{1}, std::size_t{3650}));
+  cert.add_flag("--force", line.cert.force, "Replace certificates that are there already");
+  cert.footer(
+      "Writes DIR/NAME.pem and DIR/NAME-key.pem, and DIR/ca.pem and DIR/ca-key.pem unless they are there:\n"
+      "that authority vouches for all certificates of the folder, and whoever trusts it trusts everything\n"
+      "that the holder of its key signs. Keys can be read by their owner alone.");
+}
+
+void describe_connect(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& connect =
       *app.add_subcommand("connect", "Send standard input to a server, and write what it answers");
   add_target(connect, texts,
-             "The server, such as tcp://localhost:8888, udp://localhost:8888 or unix:///run/echo",
+             "The server, such as tcp://localhost:8888, tls://localhost:8888, udp://localhost:8888 or\n"
+             "unix:///run/echo",
              Udp::allowed);
   connect.add_option("--timeout", texts.timeout, "How long connecting may take")
       ->type_name("DURATION")
@@ -197,19 +289,24 @@ void describe_connect(CLI::App& app, Texts& texts) {
       ->check(check(&must_last));
   connect
       .add_option("--linger", texts.linger,
-                  "udp: how long after the end of the input, and after each answer, to wait for another")
+                  "udp, tls: how long after the end of the input, and after each answer, to wait for another")
       ->type_name("DURATION")
       ->capture_default_str()
       ->check(check(&must_last));
+  add_connecting_tls(connect, line.connect.tls);
+  add_protocols(connect, texts, protocols_help_connecting);
+  connect.add_flag("--verbose", line.connect.tls.verbose,
+                   "tls: tell on stderr what was agreed on, and whose certificate it is");
   connect.footer(
-      "The end of the input ends the sending side; the end of the answer ends the program. To a udp://\n"
+      "The end of the input ends the sending side, and the end of the answer the program. TLS knows no\n"
+      "end of one side: the connection is closed when the answer has paused for --linger. To a udp://\n"
       "address, each piece of input goes as a datagram: a line of a terminal, at most 1400 bytes.\n"
       "Exit status: 0 when the answer ended in good order, 1 after an error, 2 for a wrong command\n"
       "line, 130 after Ctrl-C.");
 }
 
 void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
-  describe_connect(app, texts);
+  describe_connect(app, texts, line);
   CLI::App& ping = *app.add_subcommand("ping", "Measure round trips to a server that echoes");
   add_target(ping, texts,
              "The server, such as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, tcp://[::1]:8888 or\n"
@@ -231,25 +328,28 @@ void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
       ->type_name("DURATION")
       ->capture_default_str()
       ->check(check(&must_last));
+  add_connecting_tls(ping, line.ping.tls);
+  add_protocols(ping, texts, protocols_help_connecting);
   ping.footer(
       "Every byte that comes back is compared with what was sent. A progress bar shows on a terminal.\n"
       "Exit status: 0 when all is right, 1 when a byte is wrong or a connection fails, 2 for a wrong\n"
       "command line, 130 after Ctrl-C.");
 
   describe_resolve(app, texts, line);
+  describe_cert(app, texts, line);
   app.add_subcommand("info", "Tell the version, the backend, what it can do, and the limits");
 }
 
 void take_texts(const Texts& texts, CommandLine& line) {
   for (const std::string& text : texts.listen) {
-    line.serving.listen.push_back(parse_endpoint(text, PortZero::allowed, Udp::allowed));
+    line.serving.listen.push_back(read_endpoint(text, PortZero::allowed));
   }
   if (!texts.listen_one.empty()) {
-    line.serving.listen.push_back(parse_endpoint(texts.listen_one, PortZero::allowed, Udp::allowed));
+    line.serving.listen.push_back(read_endpoint(texts.listen_one, PortZero::allowed));
   }
   if (!texts.target.empty()) {
     line.relay.target = line.connect.target = line.ping.target =
-        parse_endpoint(texts.target, PortZero::refused, Udp::allowed);
+        read_endpoint(texts.target, PortZero::refused);
   }
   if (!texts.busy_poll.empty()) {
     line.serving.busy_poll = parse_duration(texts.busy_poll);
@@ -279,6 +379,47 @@ void take_texts(const Texts& texts, CommandLine& line) {
   }
 }
 
+void refuse_if(bool is_wrong, const char* option, const char* why) {
+  if (is_wrong) {
+    throw CLI::ValidationError(option, why);
+  }
+}
+
+// Options that would do nothing are a mistake: somebody believes that they do.
+void take_tls(const Texts& texts, CommandLine& line) {
+  constexpr const char* needs_listening = "it needs a tls:// address to listen on";
+  constexpr const char* needs_target = "it needs a tls:// address to connect to";
+  const bool listens = std::any_of(line.serving.listen.begin(), line.serving.listen.end(),
+                                   [](const Endpoint& endpoint) { return endpoint.is_tls; });
+  const bool connects = line.connect.target.is_tls;
+  const ListeningTls& listening = line.serving.tls;
+  refuse_if(listens && (listening.certificate.empty() || listening.key.empty()), "LISTEN",
+            "tls:// needs --cert FILE and --key FILE; weir cert makes them for trials");
+  refuse_if(!listens && !listening.certificate.empty(), "--cert", needs_listening);
+  refuse_if(!listens && !listening.key.empty(), "--key", needs_listening);
+  refuse_if(!listens && !listening.client_authorities.empty(), "--client-ca", needs_listening);
+  refuse_if(listens && line.api == EchoApi::sock, "--api",
+            "sock_recv_into and sock_sendall know no TLS; tls:// needs another");
+  for (const ConnectingTls* const tls : {&line.relay.tls, &line.connect.tls, &line.ping.tls}) {
+    refuse_if(!connects && !tls->authorities.empty(), "--cafile", needs_target);
+    refuse_if(!connects && !tls->certificate.empty(), "--client-cert", needs_target);
+    refuse_if(!connects && tls->insecure, "--insecure", needs_target);
+    refuse_if(!connects && tls->verbose, "--verbose", needs_target);
+  }
+  if (!texts.protocols.empty()) {
+    refuse_if(!listens && !connects, "--alpn", "it needs a tls:// address");
+    line.serving.tls.protocols = line.relay.tls.protocols = line.connect.tls.protocols =
+        line.ping.tls.protocols = parse_protocols(texts.protocols);
+  }
+}
+
+void take_cert(const Texts& texts, CommandLine& line) {
+  for (const std::string& text : texts.hosts) {
+    line.cert.hosts.push_back(parse_hosts(text));
+  }
+  line.cert.valid_for = std::chrono::hours(24 * texts.days);
+}
+
 // `unknown_verb`: what stands where a verb should, or nothing.
 int complain(const CLI::App& app, const CLI::ParseError& error, const std::string& unknown_verb) {
   std::string command = "weir";
@@ -290,8 +431,8 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
     message = unknown_verb.starts_with('-')
                   ? "unknown option '" + unknown_verb + "'"
                   : "unknown verb '" + unknown_verb +
-                        "'; there are echo, discard, relay, serve, connect, ping, resolve and "
-                        "info";
+                        "'; there are echo, discard, relay, serve, connect, ping, resolve, "
+                        "cert and info";
   }
   // One line that tells the terminal nothing, whatever the arguments were.
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
@@ -314,6 +455,8 @@ ParsedLine parse_command_line(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
     take_texts(texts, line);
+    take_tls(texts, line);
+    take_cert(texts, line);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       return {std::nullopt, app.exit(error)};

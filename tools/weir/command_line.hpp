@@ -9,7 +9,7 @@
 
 namespace program {
 
-enum class Verb : std::uint8_t { echo, discard, relay, serve, connect, ping, resolve, info };
+enum class Verb : std::uint8_t { echo, discard, relay, serve, connect, ping, resolve, cert, info };
 
 struct CommandLine {
   Verb verb = Verb::info;
@@ -20,6 +20,7 @@ struct CommandLine {
   ConnectPlan connect;
   PingPlan ping;
   ResolvePlan resolve;
+  CertPlan cert;
 };
 
 // Gives the command, or, when there is nothing more to do, the exit status: 0 after help, 2 after one line on

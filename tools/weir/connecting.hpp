@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/weir/endpoint.hpp"
+#include "tools/weir/tls.hpp"
 
 #include <weir/coro.hpp>
 #include <weir/event_loop.hpp>
@@ -13,10 +14,12 @@
 
 namespace program {
 
-// The protocol that `factory` makes, connected. Throws what create_connection throws.
+// The protocol that `factory` makes, connected; by TLS with these settings if there are some. Throws what
+// create_connection throws.
 template <class Factory>
 weir::Coro<weir::detail::ProtocolRef<Factory>> connect(weir::EventLoop& loop, Factory factory,
-                                                       Endpoint target, weir::Duration timeout) {
+                                                       Endpoint target, TlsSettings tls,
+                                                       weir::Duration timeout) {
   if (target.is_unix()) {
     weir::UnixConnectionOptions options;
     options.path = target.path;
@@ -28,6 +31,10 @@ weir::Coro<weir::detail::ProtocolRef<Factory>> connect(weir::EventLoop& loop, Fa
   options.host = target.host;
   options.port = target.port;
   options.timeout = timeout;
+  if (tls != nullptr) {
+    options.ssl = tls.get();
+    options.ssl_shutdown_timeout = timeout;
+  }
   auto connection = co_await loop.create_connection(std::move(factory), options);
   co_return std::move(connection.second);
 }

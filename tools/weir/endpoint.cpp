@@ -80,7 +80,7 @@ Endpoint parse_unix(std::string_view path) {
   return {.path = std::move(name)};
 }
 
-// `scheme` is "tcp" or "udp", which are written alike.
+// `scheme` is "tcp", "tls" or "udp", which are written alike.
 Endpoint parse_ip(const std::string& scheme, std::string_view rest, PortZero port_zero) {
   const std::string bracket_hint = "; write " + scheme + "://[::1]:PORT";
   const bool bracketed = rest.starts_with('[');
@@ -109,7 +109,10 @@ Endpoint parse_ip(const std::string& scheme, std::string_view rest, PortZero por
     refuse(std::string("'").append(after) + "' after the bracket" + bracket_hint);
   }
   after.remove_prefix(after.empty() ? 0 : 1);
-  return {.host = std::string(host), .port = parse_port(scheme, after, port_zero), .is_udp = scheme == "udp"};
+  return {.host = std::string(host),
+          .port = parse_port(scheme, after, port_zero),
+          .is_udp = scheme == "udp",
+          .is_tls = scheme == "tls"};
 }
 
 }  // namespace
@@ -118,7 +121,7 @@ Endpoint parse_endpoint(std::string_view text, PortZero port_zero, Udp udp) {
   constexpr std::string_view separator = "://";
   const std::size_t scheme_end = text.find(separator);
   if (scheme_end == std::string_view::npos) {
-    refuse("it must begin with tcp:// or unix://");
+    refuse("it must begin with tcp://, tls:// or unix://");
   }
   const std::string_view scheme = text.substr(0, scheme_end);
   const std::string_view rest = text.substr(scheme_end + separator.size());
@@ -126,17 +129,17 @@ Endpoint parse_endpoint(std::string_view text, PortZero port_zero, Udp udp) {
     return parse_unix(rest);
   }
   if (scheme == "udp" && udp == Udp::refused) {
-    refuse("this needs connections, which udp has not; the scheme must be tcp or unix");
+    refuse("this needs connections, which udp has not; the scheme must be tcp, tls or unix");
   }
-  if (scheme != "tcp" && scheme != "udp") {
-    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp, udp or unix");
+  if (scheme != "tcp" && scheme != "tls" && scheme != "udp") {
+    refuse("the scheme '" + std::string(scheme) + "' is unknown; it must be tcp, tls, udp or unix");
   }
   return parse_ip(std::string(scheme), rest, port_zero);
 }
 
-std::string to_text(const weir::Address& address, bool is_udp) {
+std::string to_text(const weir::Address& address, std::string_view scheme) {
   if (address.family() != weir::AddressFamily::unix_domain) {
-    return (is_udp ? "udp://" : "tcp://") + address.to_string();
+    return std::string(scheme) + "://" + address.to_string();
   }
   std::string path = address.path();
   std::replace(path.begin(), path.end(), '\0', '@');
@@ -148,9 +151,9 @@ std::string to_text(const Endpoint& endpoint) {
     return to_text(weir::Address::unix_path(endpoint.path));
   }
   if (const std::optional<weir::Address> address = weir::Address::parse(endpoint.host, endpoint.port)) {
-    return to_text(*address, endpoint.is_udp);
+    return to_text(*address, endpoint.scheme());
   }
-  return (endpoint.is_udp ? "udp://" : "tcp://") + endpoint.host + ':' + std::to_string(endpoint.port);
+  return std::string(endpoint.scheme()) + "://" + endpoint.host + ':' + std::to_string(endpoint.port);
 }
 
 }  // namespace program

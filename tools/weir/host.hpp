@@ -1,5 +1,5 @@
-// What the program asks of the machine besides weir: its terminal, its limits, and files below a folder. The
-// only place with headers of the operating system.
+// What the program asks of the machine besides weir: its terminal, its limits, files below a folder, and new
+// files. The only place with headers of the operating system.
 #pragma once
 
 #include <weir/net/file.hpp>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace program {
@@ -51,5 +52,11 @@ Opened open_beneath(const weir::File& folder, const std::string& path) noexcept;
 Opened open_file(const std::string& path) noexcept;
 // For open_beneath. Throws std::system_error when there is no folder at `path`.
 weir::File open_folder(const std::string& path);
+
+// Who may read a file that is written: everybody whom the system lets, or its owner alone. Windows knows the
+// rights of the folder only.
+enum class Readers : bool { all, owner };
+// Makes a file with this text. Throws std::system_error with the path, for a file that is there already, too.
+void write_new_file(const std::string& path, std::string_view text, Readers readers);
 
 }  // namespace program

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <span>
 
 namespace program {
 
@@ -98,6 +99,18 @@ weir::File open_folder(const std::string& path) {
     throw std::system_error(errno, std::generic_category(), path);
   }
   return weir::File::adopt(fd);
+}
+
+void write_new_file(const std::string& path, std::string_view text, Readers readers) {
+  const int rights = readers == Readers::owner ? 0600 : 0644;
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, rights);
+  if (fd < 0) {
+    throw std::system_error(errno, std::generic_category(), path);
+  }
+  weir::File file = weir::File::adopt(fd);
+  for (std::span<const std::byte> left = std::as_bytes(std::span(text)); !left.empty();) {
+    left = left.subspan(file.write(left));
+  }
 }
 
 }  // namespace program

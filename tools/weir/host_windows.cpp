@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
 #include <string_view>
 
 namespace program {
@@ -179,6 +180,19 @@ weir::File open_folder(const std::string& path) {
     throw std::system_error(found.error, path);
   }
   return std::move(found.file);
+}
+
+void write_new_file(const std::string& path, std::string_view text, Readers) {
+  const std::wstring wide = std::filesystem::path(path).wstring();
+  HANDLE const handle =
+      ::CreateFileW(wide.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (handle == INVALID_HANDLE_VALUE) {
+    throw std::system_error(static_cast<int>(::GetLastError()), std::system_category(), path);
+  }
+  weir::File file = weir::File::adopt(reinterpret_cast<weir::native_file>(handle));
+  for (std::span<const std::byte> left = std::as_bytes(std::span(text)); !left.empty();) {
+    left = left.subspan(file.write(left));
+  }
 }
 
 }  // namespace program

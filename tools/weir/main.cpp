@@ -39,6 +39,9 @@ int run(const CommandLine& line) {
   if (line.verb == Verb::info) {
     return program::info();
   }
+  if (line.verb == Verb::cert) {
+    return program::cert(line.cert);
+  }
   // Under the simulator sockets exist inside the process only: nobody could ever connect. Some names are
   // known all the same.
   if (line.verb != Verb::resolve && !weir::has_capability("real_network")) {

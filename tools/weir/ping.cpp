@@ -33,7 +33,7 @@ using weir::Ref;
 // One run: what is left to do, what was measured, and who takes part.
 class Pinging {
  public:
-  Pinging(weir::EventLoop& event_loop, const PingPlan& plan);
+  Pinging(weir::EventLoop& event_loop, const PingPlan& plan, TlsSettings settings);
   Pinging(const Pinging&) = delete;
   ~Pinging() { silence_.cancel(); }
 
@@ -44,10 +44,15 @@ class Pinging {
   // Ends the run; the first failure is the one that is told.
   void fail(std::size_t connection, const std::string& why);
   void expect_progress();
+  void connection_gone();
+  // Returns when no connection is left: the end of TLS takes an answer.
+  weir::Coro<void> wait_until_gone();
 
   weir::EventLoop& loop;
   const PingPlan& plan;
+  const TlsSettings tls;
   std::size_t begun = 0;
+  std::size_t connected = 0;
   std::size_t bytes_received = 0;
   std::vector<std::chrono::nanoseconds> samples;
   weir::Future<void> done;
@@ -56,6 +61,7 @@ class Pinging {
   std::vector<std::byte> noise_;  // messages are pieces of it
   std::size_t received_before_ = 0;
   weir::TimerHandle silence_;
+  weir::Future<void> gone_;
 };
 
 // One connection, or one socket of datagrams: what both have in common.
@@ -70,6 +76,8 @@ class Pinger {
 
  protected:
   void received(std::span<const std::byte> data);
+  void made() { ++pinging_->connected; }
+  void gone() { pinging_->connection_gone(); }
   // It is lost, unless this side has closed it.
   void lost(std::exception_ptr error) {
     pinging_->fail(number_, error ? error_text(error) : "the other side closed it");
@@ -94,8 +102,12 @@ template <class Base, class T>
 class PingerOn : public Base, public Pinger {
  public:
   using Pinger::Pinger;
-  void connection_made(Ref<T> transport) override { transport_ = std::move(transport); }
+  void connection_made(Ref<T> transport) override {
+    transport_ = std::move(transport);
+    made();
+  }
   void connection_lost(std::exception_ptr error) override {
+    gone();
     if (std::exchange(transport_, nullptr) != nullptr) {
       lost(std::move(error));
     }
@@ -114,6 +126,13 @@ class StreamPinger final : public PingerOn<weir::Protocol, weir::Transport> {
  public:
   using PingerOn::PingerOn;
   void data_received(std::span<const std::byte> data) override { received(data); }
+  // The end of TLS is said, or the server would take it for a connection that somebody has cut.
+  void close() override {
+    if (transport_ != nullptr && !transport_->can_write_eof()) {
+      std::exchange(transport_, nullptr)->close();
+    }
+    PingerOn::close();
+  }
 
  private:
   void send(std::span<const std::byte> data) override { transport_->write(data); }
@@ -143,8 +162,13 @@ class Held {
   Ref<weir::BaseProtocol> keep_;
 };
 
-Pinging::Pinging(weir::EventLoop& event_loop, const PingPlan& ping_plan)
-    : loop(event_loop), plan(ping_plan), done(event_loop), noise_(ping_plan.size + 251) {
+Pinging::Pinging(weir::EventLoop& event_loop, const PingPlan& ping_plan, TlsSettings settings)
+    : loop(event_loop),
+      plan(ping_plan),
+      tls(std::move(settings)),
+      done(event_loop),
+      noise_(ping_plan.size + 251),
+      gone_(event_loop) {
   samples.reserve(plan.count);
   std::uint32_t state = 1;
   for (std::byte& byte : noise_) {
@@ -187,6 +211,19 @@ void Pinging::expect_progress() {
     received_before_ = bytes_received;
     expect_progress();
   });
+}
+
+void Pinging::connection_gone() {
+  if (--connected == 0 && !gone_.done()) {
+    gone_.set_result();
+  }
+}
+
+weir::Coro<void> Pinging::wait_until_gone() {
+  if (connected != 0) {
+    gone_ = weir::Future<void>(loop);
+    co_await gone_;
+  }
 }
 
 void Pinger::next() {
@@ -233,7 +270,8 @@ weir::Coro<Held> connect_pinger(std::shared_ptr<Pinging> pinging, std::size_t nu
     co_return Held(std::move(endpoint.second));
   }
   const auto factory = [&pinging, number] { return weir::make_ref<StreamPinger>(pinging, number); };
-  Ref<StreamPinger> pinger = co_await connect(pinging->loop, factory, target, pinging->plan.timeout);
+  Ref<StreamPinger> pinger =
+      co_await connect(pinging->loop, factory, target, pinging->tls, pinging->plan.timeout);
   co_return Held(std::move(pinger));
 }
 
@@ -271,7 +309,8 @@ void print_summary(const PingPlan& plan, LatencySummary summary, std::chrono::na
 
 weir::Coro<int> ping(const PingPlan& plan) {
   weir::EventLoop& loop = weir::get_running_loop();
-  const auto pinging = std::make_shared<Pinging>(loop, plan);
+  TlsSettings tls = plan.target.is_tls ? connecting_settings(plan.tls, "ping") : nullptr;
+  const auto pinging = std::make_shared<Pinging>(loop, plan, std::move(tls));
   std::vector<Held> pingers;
   std::exception_ptr error;
   weir::TimePoint started;
@@ -291,7 +330,7 @@ weir::Coro<int> ping(const PingPlan& plan) {
   for (const Held& pinger : pingers) {
     pinger->close();
   }
-  co_await weir::sleep(std::chrono::seconds(0));  // lets the connections go
+  co_await pinging->wait_until_gone();
   if (error) {
     std::rethrow_exception(error);
   }

@@ -31,6 +31,8 @@ class Leg;
 // What all connections of one relay share; the last of them may outlive the verb by a turn.
 struct Relay {
   Endpoint target;
+  TlsSettings tls;  // of the target
+  std::chrono::nanoseconds patience{0};
   std::unordered_set<Leg*> connected;
 
   void stop();
@@ -43,7 +45,10 @@ class Leg final : public weir::Protocol {
   explicit Leg(RelayPtr relay, Ref<Leg> client = {}) : relay_(std::move(relay)), other_(std::move(client)) {}
 
   void connection_made(Ref<weir::Transport> transport) override;
-  void data_received(std::span<const std::byte> data) override { other_->transport_->write(data); }
+  void data_received(std::span<const std::byte> data) override {
+    has_spoken_ = true;
+    other_->transport_->write(data);
+  }
   bool eof_received() override;
   void pause_writing() override {
     if (other_ != nullptr) {
@@ -71,14 +76,19 @@ class Leg final : public weir::Protocol {
 
  private:
   void link_to_client();
+  void finish();
+  void expect_answer();
   void report(const std::exception_ptr& error) const;
 
   RelayPtr relay_;
   weir::Address peer_;
   Ref<weir::Transport> transport_;  // while it is connected
   Ref<Leg> other_;                  // while both are connected
-  bool ended_ = false;              // its end of stream was passed on
-  bool finished_ = false;           // both streams have ended
+  weir::TimerHandle silence_;       // of a target that could not be told its client's end
+  bool is_client_ = false;
+  bool ended_ = false;       // its end of stream has come
+  bool has_spoken_ = false;  // since silence_ began
+  bool finished_ = false;    // both streams have ended
 };
 
 void Relay::stop() {
@@ -91,7 +101,7 @@ weir::Coro<void> connect_target(weir::EventLoop& loop, RelayPtr relay, Ref<Leg> 
   const auto factory = [&relay, &client] { return weir::make_ref<Leg>(relay, client); };
   try {
     const Endpoint target = relay->target;
-    co_await connect(loop, factory, target, connect_timeout);
+    co_await connect(loop, factory, target, relay->tls, connect_timeout);
   } catch (const std::exception&) {
     client->fail(std::current_exception());
   }
@@ -107,6 +117,7 @@ void Leg::connection_made(Ref<weir::Transport> transport) {
     link_to_client();
     return;
   }
+  is_client_ = true;
   transport_->pause_reading();  // there is nowhere to write to yet
   weir::EventLoop& loop = transport_->get_loop();
   loop.create_task(connect_target(loop, relay_, Ref<Leg>(this)));
@@ -122,18 +133,41 @@ void Leg::link_to_client() {
   other_->transport_->resume_reading();
 }
 
+// TLS has no half-close. A side that ends it takes no more; a client's end that the target cannot be told is
+// no reason to withhold the answer; a target's end that the client cannot be told is the end of the answer.
 bool Leg::eof_received() {
   ended_ = true;
-  other_->transport_->write_eof();
-  if (other_->ended_) {
-    finished_ = other_->finished_ = true;
-    transport_->close();
-    other_->transport_->close();
+  const bool can_tell = other_->transport_->can_write_eof();
+  if (other_->ended_ || !transport_->can_write_eof() || (!can_tell && !is_client_)) {
+    finish();
+  } else if (can_tell) {
+    other_->transport_->write_eof();
+  } else {
+    other_->expect_answer();
   }
   return true;
 }
 
+// Both close after what they still have to send.
+void Leg::finish() {
+  finished_ = other_->finished_ = true;
+  transport_->close();
+  other_->transport_->close();
+}
+
+void Leg::expect_answer() {
+  has_spoken_ = false;
+  silence_ = transport_->get_loop().call_later(relay_->patience, [this] {
+    if (has_spoken_) {
+      expect_answer();
+    } else {
+      finish();
+    }
+  });
+}
+
 void Leg::connection_lost(std::exception_ptr error) {
+  silence_.cancel();
   relay_->connected.erase(this);
   transport_.reset();
   if (error) {
@@ -176,6 +210,8 @@ weir::Coro<int> relay(const Serving& serving, const RelayPlan& plan) {
   }
   const RelayPtr shared = std::make_shared<Relay>();
   shared->target = plan.target;
+  shared->patience = plan.idle_timeout;
+  shared->tls = plan.target.is_tls ? connecting_settings(plan.tls, "relay") : nullptr;
   const ProtocolFactory factory = [&shared] { return weir::make_ref<Leg>(shared); };
   const std::function<void()> on_stop = [&shared] { shared->stop(); };
   co_await serve_protocols(weir::get_running_loop(), serving, factory, on_stop);

@@ -8,6 +8,7 @@
 #include <weir/net/unix.hpp>
 #include <weir/tasks.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <utility>
@@ -19,6 +20,7 @@ namespace {
 // The servers of one run. Shared with the factory, which with `once` closes them all at the first connection.
 struct Servers {
   std::vector<weir::Ref<weir::Server>> all;
+  std::vector<std::string_view> schemes;  // of each of them
   std::vector<weir::Ref<weir::DatagramTransport>> endpoints;
   bool taken = false;
 
@@ -40,39 +42,53 @@ weir::Coro<void> open_datagrams(weir::EventLoop& loop, const Endpoint& endpoint,
   }
 }
 
+weir::Coro<void> open_server(weir::EventLoop& loop, const Endpoint& endpoint, const TlsSettings& tls,
+                             ProtocolFactory factory, Servers& servers) {
+  if (endpoint.is_unix()) {
+    weir::UnixServerOptions options;
+    options.path = endpoint.path;
+    servers.all.push_back(co_await loop.create_unix_server(factory, options));
+  } else {
+    weir::ServerOptions options;
+    options.host = endpoint.host;
+    options.port = endpoint.port;
+    options.ssl = endpoint.is_tls ? tls.get() : nullptr;
+    servers.all.push_back(co_await loop.create_server(factory, options));
+  }
+  servers.schemes.push_back(endpoint.scheme());
+}
+
+void announce_all(const Servers& servers) {
+  for (std::size_t i = 0; i != servers.all.size(); ++i) {
+    for (const weir::SocketView& socket : servers.all[i]->sockets()) {
+      announce(socket.local_address(), servers.schemes[i]);
+    }
+  }
+  for (const weir::Ref<weir::DatagramTransport>& one : servers.endpoints) {
+    announce(one->get_extra_info<weir::extra::sockname>().value(), "udp");
+  }
+}
+
 // Returns when every server is closed and its last connection gone. Datagrams have no end.
 weir::Coro<void> open_and_wait(weir::EventLoop& loop, const Serving& serving, ProtocolFactory& factory,
                                DatagramFactory& datagrams, Servers& servers) {
-  const auto make_protocol = [&servers, &factory, once = serving.once] {
+  const ProtocolFactory make_protocol = [&servers, &factory, once = serving.once] {
     if (once) {
       servers.close();
     }
     return factory();
   };
+  const bool has_tls = std::any_of(serving.listen.begin(), serving.listen.end(),
+                                   [](const Endpoint& endpoint) { return endpoint.is_tls; });
+  const TlsSettings tls = has_tls ? listening_settings(serving.tls) : nullptr;
   for (const Endpoint& endpoint : serving.listen) {
     if (endpoint.is_udp) {
       co_await open_datagrams(loop, endpoint, datagrams, servers);
-      continue;
-    }
-    if (endpoint.is_unix()) {
-      weir::UnixServerOptions options;
-      options.path = endpoint.path;
-      servers.all.push_back(co_await loop.create_unix_server(make_protocol, options));
-      continue;
-    }
-    weir::ServerOptions options;
-    options.host = endpoint.host;
-    options.port = endpoint.port;
-    servers.all.push_back(co_await loop.create_server(make_protocol, options));
-  }
-  for (const weir::Ref<weir::Server>& server : servers.all) {
-    for (const weir::SocketView& socket : server->sockets()) {
-      announce(socket.local_address());
+    } else {
+      co_await open_server(loop, endpoint, tls, make_protocol, servers);
     }
   }
-  for (const weir::Ref<weir::DatagramTransport>& one : servers.endpoints) {
-    announce(one->get_extra_info<weir::extra::sockname>().value(), true);
-  }
+  announce_all(servers);
   if (servers.taken) {
     servers.close();  // those that came after the first connection
   }
@@ -128,8 +144,8 @@ weir::Coro<std::vector<weir::Address>> addresses_of(weir::EventLoop& loop, const
   co_return addresses;
 }
 
-void announce(const weir::Address& address, bool is_udp) {
-  std::printf("%s\n", to_text(address, is_udp).c_str());
+void announce(const weir::Address& address, std::string_view scheme) {
+  std::printf("%s\n", to_text(address, scheme).c_str());
   std::fflush(stdout);
 }
 

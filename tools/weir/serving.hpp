@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/weir/endpoint.hpp"
+#include "tools/weir/tls.hpp"
 
 #include <weir/coro.hpp>
 #include <weir/event_loop.hpp>
@@ -11,6 +12,7 @@
 
 #include <chrono>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 namespace program {
@@ -18,6 +20,7 @@ namespace program {
 // The command line of a verb that listens. It lives as long as the program.
 struct Serving {
   std::vector<Endpoint> listen;
+  ListeningTls tls;
   bool once = false;                      // end after the first connection
   std::chrono::nanoseconds busy_poll{0};  // EventLoop::set_busy_poll
   std::size_t max_read = 64 * 1024;       // EventLoop::set_max_read_size
@@ -38,6 +41,6 @@ weir::Coro<void> serve_protocols(weir::EventLoop& loop, const Serving& serving, 
 weir::Coro<std::vector<weir::Address>> addresses_of(weir::EventLoop& loop, const Endpoint& endpoint);
 
 // Prints one bound address, at once: whoever started the program waits for it.
-void announce(const weir::Address& address, bool is_udp = false);
+void announce(const weir::Address& address, std::string_view scheme = "tcp");
 
 }  // namespace program

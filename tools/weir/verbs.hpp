@@ -4,6 +4,7 @@
 
 #include "tools/weir/endpoint.hpp"
 #include "tools/weir/serving.hpp"
+#include "tools/weir/tls.hpp"
 
 #include <weir/coro.hpp>
 #include <weir/net/address.hpp>
@@ -29,7 +30,9 @@ weir::Coro<int> discard(const Serving& serving);
 
 struct RelayPlan {
   Endpoint target;
-  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);  // of a client of datagrams
+  ConnectingTls tls;
+  // Of a client of datagrams; of a tls:// target whose client sends no more.
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
 };
 
 // Passes what comes in on to the target, and back.
@@ -47,8 +50,9 @@ weir::Coro<int> serve(const Serving& serving, const ServePlan& plan);
 
 struct ConnectPlan {
   Endpoint target;
+  ConnectingTls tls;
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);  // to connect
-  std::chrono::nanoseconds linger = std::chrono::seconds(1);    // for datagrams after the end of the input
+  std::chrono::nanoseconds linger = std::chrono::seconds(1);    // by udp and tls, after the end of the input
 };
 
 // Sends standard input to a server and writes what it answers, until the server ends.
@@ -58,6 +62,7 @@ weir::Coro<void> connect_datagrams(weir::EventLoop& loop, const ConnectPlan& pla
 
 struct PingPlan {
   Endpoint target;
+  ConnectingTls tls;
   std::size_t count = 1000;                                     // round trips in all
   std::size_t size = 64;                                        // bytes of each
   std::size_t connections = 1;                                  // that share the round trips
@@ -80,6 +85,17 @@ weir::Coro<int> resolve(const ResolvePlan& plan);
 // Reads "192.0.2.1", "192.0.2.1:5353", "::1" or "[::1]:5353". Throws std::invalid_argument that says how to
 // write it.
 weir::Address parse_name_server(std::string_view text);
+
+struct CertPlan {
+  std::string folder;
+  std::string authority_name = "weir's local authority";
+  std::vector<std::vector<std::string>> hosts;  // a certificate each
+  std::chrono::hours valid_for{24 * 365};
+  bool force = false;  // replace what is there
+};
+
+// Makes certificates, and the authority that vouches for them. Needs no loop.
+int cert(const CertPlan& plan);
 
 // Prints what this weir is and can. Needs no loop.
 int info();
