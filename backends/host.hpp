@@ -47,8 +47,8 @@ std::string interface_name(std::uint32_t number);
 // nothing.
 std::optional<RawAddress> source_for(RawAddress destination) noexcept;
 
-// The certificates of the authorities that the system trusts, in DER, where they are not in files that OpenSSL
-// knows of: on Windows.
+// The certificates of the authorities that the system trusts, in DER, where they are not in files that
+// OpenSSL knows of: on Windows.
 std::vector<std::string> system_authorities();
 
 // The families of which this machine has an address besides loopback.

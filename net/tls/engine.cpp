@@ -133,7 +133,7 @@ void TlsEngine::name_peer(const std::string& server_hostname) {
 // --- Working
 
 // What came of a call that did not succeed.
-TlsEngine::Status TlsEngine::outcome(int result, const char* what) noexcept {
+TlsEngine::Status TlsEngine::outcome(int result, const std::string& what) noexcept {
   SSL* const ssl = link_->ssl.get();
   switch (SSL_get_error(ssl, result)) {
     case SSL_ERROR_WANT_READ:
@@ -155,7 +155,11 @@ TlsEngine::Status TlsEngine::outcome(int result, const char* what) noexcept {
 TlsEngine::Status TlsEngine::handshake() noexcept {
   ERR_clear_error();
   const int result = SSL_do_handshake(link_->ssl.get());
-  return result == 1 ? Status::done : outcome(result, "TLS handshake");
+  if (result == 1) {
+    return Status::done;
+  }
+  const std::string& name = link_->server_hostname;
+  return outcome(result, name.empty() ? "TLS handshake" : "TLS handshake with " + name);
 }
 
 TlsEngine::Status TlsEngine::read(std::span<std::byte> into, std::size_t& count) noexcept {

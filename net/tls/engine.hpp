@@ -65,7 +65,7 @@ class TlsEngine {
   static const BIO_METHOD* bio_method();
 
   void name_peer(const std::string& server_hostname);
-  Status outcome(int result, const char* what) noexcept;
+  Status outcome(int result, const std::string& what) noexcept;
 
   std::shared_ptr<TlsLink> link_;
   std::span<const std::byte> input_;

@@ -41,7 +41,7 @@ class Category final : public std::error_category {
       case TLSErrc::protocol_error:
         return "the peer broke the rules of TLS";
       case TLSErrc::bad_certificate_file:
-        return "not a certificate or key";
+        return "unusable certificate or key";
       case TLSErrc::failure:
         return "TLS failed";
     }

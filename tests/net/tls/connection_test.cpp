@@ -70,7 +70,7 @@ WEIR_TEST("TLS-001 a client and a server exchange data, connection_made comes af
     server_was_ready = server->transport->get_extra_info<extra::cipher>().has_value();
     server->transport->write("from the server");
   };
-  TlsPairOptions options;
+  TlsPairSetup options;
   auto pair = co_await tls_pair(loop, options, client, server);
   CHECK(client_was_ready);
   CHECK(server_was_ready);
@@ -136,7 +136,7 @@ WEIR_TEST("TLS-002 what is turned off is not verified") {
 }
 
 WEIR_TEST("TLS-003 a verified connection tells certificate, cipher, compression, ALPN and context") {
-  TlsPairOptions options;
+  TlsPairSetup options;
   constexpr std::array<std::string_view, 2> of_server{"h2", "http/1.1"};
   constexpr std::array<std::string_view, 2> of_client{"http/1.1", "spdy"};
   options.server.set_alpn_protocols(of_server);
@@ -182,7 +182,7 @@ WEIR_TEST("TLS-003 a verified connection tells certificate, cipher, compression,
 }
 
 WEIR_TEST("TLS-003 a certificate that was not verified is not given as one that was") {
-  TlsPairOptions options;
+  TlsPairSetup options;
   options.client.set_check_hostname(false);
   options.client.set_verify_mode(VerifyMode::cert_none);
   auto pair = co_await tls_pair<Recorder, Recorder>(loop, options);
@@ -216,7 +216,7 @@ WEIR_TEST("TLS-027 a closed connection tells nothing of its TLS") {
 }
 
 WEIR_TEST("TLS: a server asks for the client's certificate, and takes none but verified ones") {
-  TlsPairOptions options;
+  TlsPairSetup options;
   options.server.load_verify_locations({.cadata = pki().authority.certificate});
   options.server.set_verify_mode(VerifyMode::cert_optional);
   for (const bool shows : {false, true}) {
@@ -236,7 +236,7 @@ WEIR_TEST("TLS: a server asks for the client's certificate, and takes none but v
 }
 
 WEIR_TEST("TLS: a client without the certificate that is required learns it by an alert") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.server.load_verify_locations({.cadata = pki().authority.certificate});
   options.server.set_verify_mode(VerifyMode::cert_required);
   SocketPair sockets = co_await connected_sockets(loop);
@@ -256,7 +256,7 @@ WEIR_TEST("TLS: a client without the certificate that is required learns it by a
 }
 
 WEIR_TEST("TLS: versions that have nothing in common, and what TLS 1.2 agrees on") {
-  TlsPairOptions options;
+  TlsPairSetup options;
   options.server.set_maximum_version(TLSVersion::tls1_2);
   auto pair = co_await tls_pair<Recorder, Recorder>(loop, options);
   CHECK(pair.client->get_extra_info<extra::cipher>()->protocol == "TLSv1.2");
@@ -266,7 +266,7 @@ WEIR_TEST("TLS: versions that have nothing in common, and what TLS 1.2 agrees on
   co_await until([&] { return pair.client_protocol->lost + pair.server_protocol->lost == 2; });
   SSLContext modern = client_context();
   modern.set_minimum_version(TLSVersion::tls1_3);
-  TlsWireOptions wire;
+  TlsWireSetup wire;
   wire.server = options.server;
   SocketPair sockets = co_await connected_sockets(loop);
   auto serving =
@@ -287,7 +287,7 @@ WEIR_TEST("TLS: a session is resumed, by TLS 1.3 and 1.2, and not when tickets a
     for (const bool tickets : {true, false}) {
       CAPTURE(static_cast<int>(version));
       CAPTURE(tickets);
-      TlsPairOptions options;
+      TlsPairSetup options;
       options.server.set_maximum_version(version);
       if (!tickets) {
         options.server.set_num_tickets(0);
@@ -318,7 +318,7 @@ WEIR_TEST("TLS: the SNI callback sees the name, chooses another context, and ref
   other.load_verify_locations({.cadata = pki().authority.certificate});
   other.set_verify_mode(VerifyMode::cert_required);
   std::vector<std::string> asked;
-  TlsPairOptions options;
+  TlsPairSetup options;
   options.server.set_sni_callback([&](SSLObject& object, std::string_view name) {
     asked.emplace_back(name);
     if (name == "other.test") {
@@ -339,7 +339,7 @@ WEIR_TEST("TLS: the SNI callback sees the name, chooses another context, and ref
     co_await until([&] { return pair.client_protocol->lost + pair.server_protocol->lost == 2; });
   }
   CHECK(asked == std::vector<std::string>{"localhost", "other.test", ""});
-  TlsWireOptions wire;
+  TlsWireSetup wire;
   wire.server = options.server;
   SocketPair sockets = co_await connected_sockets(loop);
   auto serving = ensure_future(begin_tls(loop, std::move(sockets.near), make_ref<Recorder>(), wire), &loop);

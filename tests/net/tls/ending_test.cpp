@@ -48,7 +48,7 @@ class Counted final : public Protocol {
 WEIR_TEST("TLS-004 a handshake that takes too long is given up with a time-out error") {
   for (const bool server_side : {true, false}) {
     SocketPair sockets = co_await connected_sockets(loop);
-    TlsWireOptions options;
+    TlsWireSetup options;
     options.server_side = server_side;
     options.handshake_timeout = 100ms;
     auto protocol = make_ref<Recorder>();
@@ -157,7 +157,7 @@ WEIR_TEST("TLS-006 a connection that is lost during the handshake fails the call
   for (const bool resets : {false, true}) {
     for (const bool server_side : {false, true}) {
       SocketPair sockets = co_await connected_sockets(loop);
-      TlsWireOptions options;
+      TlsWireSetup options;
       options.server_side = server_side;
       auto protocol = make_ref<Recorder>();
       auto beginning =
@@ -175,7 +175,7 @@ WEIR_TEST("TLS-006 a connection that is lost during the handshake fails the call
 
 WEIR_TEST("TLS-007 a slow handshake, in pieces, succeeds below the limit") {
   SocketPair sockets = co_await connected_sockets(loop);
-  TlsWireOptions options;
+  TlsWireSetup options;
   auto protocol = make_ref<Recorder>();
   auto beginning = ensure_future(begin_tls(loop, std::move(sockets.near), protocol, options), &loop);
   detail::TlsEngine engine(client_context(), false, "localhost", nullptr);
@@ -236,7 +236,7 @@ WEIR_TEST("TLS-011 garbage instead of a record closes the connection with a TLS 
 }
 
 WEIR_TEST("TLS-014 close sends what is buffered and the close notification, and waits for the peer's") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.small = true;
   auto wire = co_await tls_wire(loop, options);
   const std::string text = pattern(3'000'000);
@@ -275,7 +275,7 @@ WEIR_TEST("TLS-014 what a peer sends after close() is taken for one read buffer,
 
 WEIR_TEST("TLS-015 a peer that never answers the close notification is aborted in time") {
   for (const bool paused : {false, true}) {
-    TlsWireOptions options;
+    TlsWireSetup options;
     options.shutdown_timeout = 100ms;
     auto wire = co_await tls_wire(loop, options);
     if (paused) {
@@ -290,7 +290,7 @@ WEIR_TEST("TLS-015 a peer that never answers the close notification is aborted i
 }
 
 WEIR_TEST("TLS-015 a peer that does not even read is aborted in time") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.small = true;
   options.shutdown_timeout = 100ms;
   auto wire = co_await tls_wire(loop, options);
@@ -302,7 +302,7 @@ WEIR_TEST("TLS-015 a peer that does not even read is aborted in time") {
 
 WEIR_TEST("TLS-014 what could not be sent after close() is an error, what came too late is none") {
   for (const bool unsent : {true, false}) {
-    TlsWireOptions options;
+    TlsWireSetup options;
     options.small = true;
     auto wire = co_await tls_wire(loop, options);
     if (unsent) {
@@ -452,7 +452,7 @@ WEIR_TEST("TLS-023 a refused or failed handshake destroys every object of the co
 }
 
 WEIR_TEST("TLS-024 the timers of a connection are gone with it") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.handshake_timeout = 1s;
   options.shutdown_timeout = 1s;
   auto closed = co_await tls_wire(loop, options);
@@ -490,7 +490,7 @@ WEIR_TEST("TLS-026 a key update by the peer does not disturb the data") {
 }
 
 WEIR_TEST("TLS-026 a renegotiation of TLS 1.2 is refused") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.server.set_maximum_version(TLSVersion::tls1_2);
   SSL_CTX_clear_options(options.client.state()->native(), SSL_OP_NO_RENEGOTIATION);
   auto wire = co_await tls_wire(loop, options);

@@ -215,7 +215,7 @@ WEIR_TEST("SFILE-008 sendfile over TLS reads and encrypts, and the peer gets the
   TemporaryFile temporary(content);
   File file = File::open(temporary.path());
   for (const bool small : {false, true}) {
-    TlsWireOptions options;
+    TlsWireSetup options;
     options.small = small;
     auto wire = co_await tls_wire(loop, options);
     wire.transport->write("before ");
@@ -243,7 +243,7 @@ WEIR_TEST("SFILE-008 sendfile over TLS without the fallback is refused, and ends
   const std::string content = pattern(5'000'000);
   TemporaryFile temporary(content);
   File file = File::open(temporary.path());
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.small = true;
   auto wire = co_await tls_wire(loop, options);
   SendFileOptions strict;

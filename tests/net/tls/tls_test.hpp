@@ -40,9 +40,9 @@ class TlsPair {
   Ref<S> server_protocol;
 };
 
-// As TlsWireOptions.
-struct TlsPairOptions {
-  TlsPairOptions() {}  // NOLINT(modernize-use-equals-default)
+// As TlsWireSetup.
+struct TlsPairSetup {
+  TlsPairSetup() {}  // NOLINT(modernize-use-equals-default)
   SSLContext server = server_context();
   SSLContext client = client_context();
   std::string name = "localhost";
@@ -64,7 +64,7 @@ Coro<std::pair<Ref<Transport>, Ref<S>>> accept_tls(EventLoop& loop, Socket socke
 }
 
 template <class C = Recorder, class S = Recorder>
-Coro<TlsPair<C, S>> tls_pair(EventLoop& loop, TlsPairOptions options, Ref<C> client = make_ref<C>(),
+Coro<TlsPair<C, S>> tls_pair(EventLoop& loop, TlsPairSetup options, Ref<C> client = make_ref<C>(),
                              Ref<S> server = make_ref<S>()) {
   SocketPair sockets = co_await connected_sockets(loop, options.small);
   auto accepting = ensure_future(
@@ -85,7 +85,7 @@ Coro<TlsPair<C, S>> tls_pair(EventLoop& loop, TlsPairOptions options, Ref<C> cli
   co_return pair;
 }
 inline Coro<TlsPair<>> tls_pair(EventLoop& loop) {
-  TlsPairOptions options;
+  TlsPairSetup options;
   co_return co_await tls_pair<Recorder, Recorder>(loop, std::move(options));
 }
 
@@ -142,8 +142,8 @@ class TlsWire {
 };
 
 // Not an aggregate: g++ 12 destroys those twice when they are temporaries of a co_await.
-struct TlsWireOptions {
-  TlsWireOptions() {}       // NOLINT(modernize-use-equals-default)
+struct TlsWireSetup {
+  TlsWireSetup() {}         // NOLINT(modernize-use-equals-default)
   bool server_side = true;  // the side under test
   bool small = false;
   std::optional<Duration> handshake_timeout = {};
@@ -155,7 +155,7 @@ struct TlsWireOptions {
 // Begins the side under test on a socket.
 template <class P>
 Coro<std::pair<Ref<Transport>, Ref<P>>> begin_tls(EventLoop& loop, Socket socket, Ref<P> protocol,
-                                                  TlsWireOptions options) {
+                                                  TlsWireSetup options) {
   if (options.server_side) {
     AcceptedSocketOptions how;
     how.ssl = &options.server;
@@ -173,7 +173,7 @@ Coro<std::pair<Ref<Transport>, Ref<P>>> begin_tls(EventLoop& loop, Socket socket
 }
 
 template <class P = Recorder>
-Coro<TlsWire<P>> tls_wire(EventLoop& loop, TlsWireOptions options = {}, Ref<P> protocol = make_ref<P>()) {
+Coro<TlsWire<P>> tls_wire(EventLoop& loop, TlsWireSetup options = {}, Ref<P> protocol = make_ref<P>()) {
   SocketPair sockets = co_await connected_sockets(loop, options.small);
   auto beginning = ensure_future(begin_tls(loop, std::move(sockets.near), protocol, options), &loop);
   TlsWire<P> wire;

@@ -143,7 +143,7 @@ WEIR_TEST("TLS-012 cancelling start_tls during the handshake closes the connecti
 WEIR_TEST("TLS-012 cancelling create_connection during the handshake closes the connection") {
   SocketPair sockets = co_await connected_sockets(loop);
   auto protocol = make_ref<Recorder>();
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.server_side = false;
   auto beginning = ensure_future(begin_tls(loop, std::move(sockets.near), protocol, options), &loop);
   co_await settle(loop);
@@ -192,7 +192,7 @@ WEIR_TEST("TLS-020 set_protocol switches the protocol, also to and from buffered
 }
 
 WEIR_TEST("TLS-021 reading pauses on decrypted data, and the peer has to wait") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.small = true;
   auto wire = co_await tls_wire(loop, options);
   const std::string text = pattern(clogging);
@@ -222,7 +222,7 @@ WEIR_TEST("TLS-021 reading pauses on decrypted data, and the peer has to wait") 
 
 WEIR_TEST("TLS-021 what came together with the piece that paused is kept, encrypted, and comes in order") {
   auto protocol = make_ref<BufferedRecorder>();
-  auto wire = co_await tls_wire(loop, TlsWireOptions(), protocol);
+  auto wire = co_await tls_wire(loop, TlsWireSetup(), protocol);
   protocol->on_data = [&] { wire.transport->pause_reading(); };
   const std::string text = pattern(100'000);
   auto sending = ensure_future(send_and_end(*wire.peer, text), &loop);
@@ -281,7 +281,7 @@ WEIR_TEST("TLS-021 the end does not overtake what waits for a paused reader") {
 }
 
 WEIR_TEST("TLS-021 the marks of writing pause and resume the protocol") {
-  TlsWireOptions options;
+  TlsWireSetup options;
   options.small = true;
   auto wire = co_await tls_wire(loop, options);
   wire.transport->set_write_buffer_limits(30'000, 10'000);
