@@ -13,10 +13,11 @@ HOW = {
     'weir': 'Protocol', 'weir_buffered': 'BufferedProtocol', 'weir_sock': 'coroutines on sock_*', 'weir_streams': 'coroutines on streams',
     'weir_256k': 'Protocol, --max-read 256 KiB', 'weir_busy': 'Protocol, --busy-poll 50us', 'weir_discard': 'Protocol',
     'weir_discard_256k': 'Protocol, --max-read 256 KiB', 'weir_udp': 'DatagramProtocol',
+    'weir_tls': 'Protocol', 'weir_tls_streams': 'coroutines on streams',
 }
 FLOORS = {
     'floor_256k': 'floor with 256 KiB reads', 'floor_discard_256k': 'floor with 256 KiB reads',
-    'floor_udp_mmsg': 'floor with recvmmsg and sendmmsg',
+    'floor_udp_mmsg': 'floor with recvmmsg and sendmmsg', 'floor_tls_release': 'floor that keeps no buffers of records',
 }
 
 
@@ -64,7 +65,7 @@ def noise_of(table, floor, name, metric):
 
 
 def peers_text(table, metric):
-    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard', f'{peer}_udp')
+    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard', f'{peer}_udp', f'{peer}_tls')
              if name in table and 'ratio' in table[name][metric]]
     return ', '.join(found)
 
@@ -175,6 +176,9 @@ def markdown(results):
     if results['instructions']['udp']:
         lines += ['## Echo servers: user instructions per datagram', '', 'UDP 64×1 KiB×1, counted by callgrind.', '',
                   *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['udp'].items()}, {}), '']
+    if results['instructions']['tls']:
+        lines += ['## Echo servers: user instructions per request by TLS', '', 'TLS 64×1 KiB×1, counted by callgrind; most are OpenSSL\'s.', '',
+                  *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['tls'].items()}, {}), '']
     if results['idle']:
         lines += ['## Idle connections: heap bytes each', '', 'Label endpoints. 10,000 connections, as malloc rounds.', '',
                   *plain_table(['never used', 'after one echo'], results['idle'], cells.IDLE_TARGETS), '']
