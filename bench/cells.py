@@ -106,11 +106,27 @@ def file_cells():
     return [FileCell('static file 64 KiB, 64 connections', 64, 64 * 1024, targets={'weir': [Target('rate', least=1.00)]})]
 
 
-INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
                        for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260), ('weir_streams', 260))}
-# Of 1 KiB each.
-UDP_INSTRUCTIONS = ('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS))
+
+
+@dataclasses.dataclass
+class Counted:
+    """Work of the load generator of which instructions are counted: of so many requests, and of twice as many."""
+    servers: tuple
+    work: str = ''
+    connections: int = 64
+    size: int = 1024
+    requests: int = 16000
+
+
+COUNTED = {
+    'echo': Counted(('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)),
+    'udp': Counted(('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS)), '--udp'),
+    'tls': Counted(TLS_SERVERS, '--tls', requests=4000),
+    'tls_full': Counted(TLS_SERVERS, '--tls-full', connections=16, size=64, requests=100),
+    'tls_resumed': Counted(TLS_SERVERS, '--tls-resumed', connections=16, size=64, requests=100),
+}
 IDLE = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
                 for name, most in (('weir', 250), ('weir_sock', 700), ('weir_streams', 700))}

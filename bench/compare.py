@@ -192,14 +192,13 @@ def file_comparisons(settings):
 def count_instructions(pattern):
     """By callgrind: per request for the servers, per operation for the rows."""
     every, micro = cells.servers(BUILD), str(BUILD / 'bench' / 'micro')
-    result = {'echo': {}, 'udp': {}, 'tls': {}, 'micro': {}}
-    for kind, names, options in (('echo', cells.INSTRUCTIONS, ()), ('udp', cells.UDP_INSTRUCTIONS, ('--udp',)),
-                                 ('tls', cells.TLS_SERVERS, ('--tls',))):
-        for name in names:
+    result = {kind: {} for kind in (*cells.COUNTED, 'micro')}
+    for kind, counted in cells.COUNTED.items():
+        for name in counted.servers:
             if name in every and re.search(pattern, f'{kind}/{name}'):
-                counted = measure.echo_instructions(str(BUILD / 'bench' / 'load'), every[name], options)
-                result[kind][name] = counted
-                print(f'{f"{kind}/{name}":<33} {counted:9.1f} user instructions per request', flush=True)
+                found = measure.echo_instructions(str(BUILD / 'bench' / 'load'), every[name], counted)
+                result[kind][name] = found
+                print(f'{f"{kind}/{name}":<33} {found:11.1f} user instructions per request', flush=True)
     for name in measure.micro_names(micro):
         # Two threads wait for each other: what callgrind counts then is its own scheduling.
         if name.split('/')[1].startswith(('weir', 'floor')) and not name.startswith('xthread') and re.search(pattern, name):

@@ -1,6 +1,7 @@
 """Turns what was measured into bench/RESULTS.md, and, with chart.py, into bench/results.svg."""
 
 import datetime
+import math
 import os
 import platform
 import re
@@ -43,6 +44,8 @@ def machine(root, settings):
 
 
 def number(value):
+    if math.isnan(value):
+        return ''
     if value >= 100000:
         return f'{value / 1000:,.0f}k'
     return f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
@@ -176,9 +179,12 @@ def markdown(results):
     if results['instructions']['udp']:
         lines += ['## Echo servers: user instructions per datagram', '', 'UDP 64×1 KiB×1, counted by callgrind.', '',
                   *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['udp'].items()}, {}), '']
-    if results['instructions']['tls']:
-        lines += ['## Echo servers: user instructions per request by TLS', '', 'TLS 64×1 KiB×1, counted by callgrind; most are OpenSSL\'s.', '',
-                  *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['tls'].items()}, {}), '']
+    kinds = ('tls', 'tls_full', 'tls_resumed')
+    counted = {name: [results['instructions'][kind].get(name, math.nan) for kind in kinds]
+               for name in cells.TLS_SERVERS if any(name in results['instructions'][kind] for kind in kinds)}
+    if counted:
+        lines += ['## Echo servers: user instructions by TLS', '', 'TLS 64×1 KiB×1 and handshakes, counted by callgrind; most are OpenSSL\'s.', '',
+                  *plain_table(['per request', 'full handshake', 'resumed handshake'], counted, {}), '']
     if results['idle']:
         lines += ['## Idle connections: heap bytes each', '', 'Label endpoints. 10,000 connections, as malloc rounds.', '',
                   *plain_table(['never used', 'after one echo'], results['idle'], cells.IDLE_TARGETS), '']
