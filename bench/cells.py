@@ -8,6 +8,7 @@ import pathlib
 
 MIB = 1024 * 1024
 PEERS = ('libuv', 'libevent', 'libev', 'asio', 'asio_awaitables')
+TLS_SERVERS = ('floor_tls', 'floor_tls_release', 'weir_tls', 'weir_tls_streams', 'libevent_tls', 'asio_tls')
 
 
 @dataclasses.dataclass
@@ -35,7 +36,7 @@ class Cell:
     size: int
     depth: int = 1
     count: int = 0  # 0: by time
-    work: str = ''  # an option of the load generator: --one-way, --udp, --churn; connections that echo unless given
+    work: str = ''  # an option of the load generator: --one-way, --udp, --churn, --tls…; connections that echo unless given
     label: str = 'house'
     rounds: float = 1  # times the usual number
     quick: bool = True
@@ -74,6 +75,7 @@ def echo_cells():
     large = ('floor', 'floor_256k', 'weir', 'weir_256k', 'weir_buffered', *PEERS)
     datagrams = {'servers': ('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS)),
                  'targets': {'weir_udp': both(1.02, 0.98)}, 'work': '--udp', 'label': 'endpoints'}
+    secret = {'servers': TLS_SERVERS, 'label': 'tls'}
     return [
         Cell('TCP 1×64 B×1', 1, 64, servers=everyone, targets={'weir': both(0.99, 1.00), 'weir_buffered': both(0.99, 1.00)}),
         Cell('TCP 1×64 B×1, busy polling', 1, 64, servers=('floor_spin', 'weir_busy'),
@@ -93,6 +95,10 @@ def echo_cells():
              targets={name: both(1.00, 1.00) for name in small}, quick=False),
         Cell('UDP 64×64 B×1', 64, 64, quick=False, **datagrams),
         Cell('UDP 64×1 KiB×1', 64, 1024, **datagrams),
+        Cell('TLS 64×1 KiB×1', 64, 1024, work='--tls', targets={'weir_tls': both(0.99, 1.01)}, **secret),
+        Cell('TLS handshakes, full', 16, 64, work='--tls-full', targets={'weir_tls': both(1.01, 1.00)}, **secret),
+        Cell('TLS handshakes, resumed', 16, 64, work='--tls-resumed', targets={'weir_tls': both(1.01, 1.00)}, **secret),
+        Cell('TLS, 1 GiB echoed on one connection', 1, 64 * 1024, depth=16, count=1024 * 16, work='--tls', quick=False, **secret),
     ]
 
 
@@ -100,11 +106,27 @@ def file_cells():
     return [FileCell('static file 64 KiB, 64 connections', 64, 64 * 1024, targets={'weir': [Target('rate', least=1.00)]})]
 
 
-INSTRUCTIONS = ('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 INSTRUCTION_TARGETS = {name: Target('instructions', most=most, absolute=True)
                        for name, most in (('weir', 170), ('weir_buffered', 170), ('weir_sock', 260), ('weir_streams', 260))}
-# Of 1 KiB each.
-UDP_INSTRUCTIONS = ('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS))
+
+
+@dataclasses.dataclass
+class Counted:
+    """Work of the load generator of which instructions are counted: of so many requests, and of twice as many."""
+    servers: tuple
+    work: str = ''
+    connections: int = 64
+    size: int = 1024
+    requests: int = 16000
+
+
+COUNTED = {
+    'echo': Counted(('floor', 'weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)),
+    'udp': Counted(('floor_udp', 'floor_udp_mmsg', 'weir_udp', *(f'{peer}_udp' for peer in PEERS)), '--udp'),
+    'tls': Counted(TLS_SERVERS, '--tls', requests=4000),
+    'tls_full': Counted(TLS_SERVERS, '--tls-full', connections=16, size=64, requests=100),
+    'tls_resumed': Counted(TLS_SERVERS, '--tls-resumed', connections=16, size=64, requests=100),
+}
 IDLE = ('weir', 'weir_buffered', 'weir_sock', 'weir_streams', *PEERS)
 IDLE_TARGETS = {name: Target('bytes', most=most, absolute=True)
                 for name, most in (('weir', 250), ('weir_sock', 700), ('weir_streams', 700))}
@@ -161,4 +183,13 @@ def servers(build):
         if program.exists():
             every |= {name: [str(program)], f'{name}_discard': [str(program), '--discard'],
                       f'{name}_udp': [str(bench / f'echo_udp_{name}')]}
+    every |= {name: [str(bench / f'echo_tls_{program}'), str(certificate(build)), *options]
+              for name, program, *options in (('floor_tls', 'floor'), ('floor_tls_release', 'floor', '--release'), ('weir_tls', 'weir'),
+                                              ('weir_tls_streams', 'weir', '--streams'), ('libevent_tls', 'libevent'), ('asio_tls', 'asio'))
+              if (bench / f'echo_tls_{program}').exists()}
     return every
+
+
+def certificate(build):
+    """The file that all TLS servers of a run read. Written by the program tls_certificate."""
+    return pathlib.Path(build) / 'bench' / 'tls.pem'

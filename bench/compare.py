@@ -166,8 +166,10 @@ def echo_comparisons(settings):
             continue
         cell.seconds = settings.echo_seconds
         if settings.quick:
-            cell.servers = tuple(name for name in cell.servers if name.removesuffix('_udp') not in ('libevent', 'libev'))
+            cell.servers = tuple(name for name in cell.servers if name.removesuffix('_udp').removesuffix('_tls') not in ('libevent', 'libev'))
         variants = [name for name in cell.servers if name in every]
+        if not variants:  # a build without TLS
+            continue
         result.append(Comparison(cell.name, variants, lambda name, cell=cell: measure.echo(program, every[name], cell),
                                  cell.rounds, settings.echo_seconds + 0.4 if not cell.count else 3))
     return result
@@ -190,13 +192,13 @@ def file_comparisons(settings):
 def count_instructions(pattern):
     """By callgrind: per request for the servers, per operation for the rows."""
     every, micro = cells.servers(BUILD), str(BUILD / 'bench' / 'micro')
-    result = {'echo': {}, 'udp': {}, 'micro': {}}
-    for kind, names, options in (('echo', cells.INSTRUCTIONS, ()), ('udp', cells.UDP_INSTRUCTIONS, ('--udp',))):
-        for name in names:
+    result = {kind: {} for kind in (*cells.COUNTED, 'micro')}
+    for kind, counted in cells.COUNTED.items():
+        for name in counted.servers:
             if name in every and re.search(pattern, f'{kind}/{name}'):
-                counted = measure.echo_instructions(str(BUILD / 'bench' / 'load'), every[name], options)
-                result[kind][name] = counted
-                print(f'{f"{kind}/{name}":<33} {counted:9.1f} user instructions per request', flush=True)
+                found = measure.echo_instructions(str(BUILD / 'bench' / 'load'), every[name], counted)
+                result[kind][name] = found
+                print(f'{f"{kind}/{name}":<33} {found:11.1f} user instructions per request', flush=True)
     for name in measure.micro_names(micro):
         # Two threads wait for each other: what callgrind counts then is its own scheduling.
         if name.split('/')[1].startswith(('weir', 'floor')) and not name.startswith('xthread') and re.search(pattern, name):
@@ -226,6 +228,8 @@ def build():
         subprocess.run(['meson', 'setup', BUILD, '-Dbuildtype=release', '-Dtests=false', '-Dbench=true', '-Dtools=true'],
                        cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **compiler})
     subprocess.run(['ninja', '-C', BUILD], cwd=ROOT, check=True)
+    if (maker := BUILD / 'bench' / 'tls_certificate').exists():
+        subprocess.run([maker, cells.certificate(BUILD)], check=True)
 
 
 def run_all(settings):

@@ -106,14 +106,15 @@ def collected(text):
     return int(found.group(1))
 
 
-def echo_instructions(program, command, options=(), requests=16000):
-    """User instructions per request with 64 connections and 1 KiB, exact up to how requests and polls fall together (1%)."""
+def echo_instructions(program, command, counted):
+    """User instructions per request, exact up to how requests and polls fall together (1%)."""
     def count(number):
         with Server(command, VALGRIND) as server:
             # On the server's core, the client lets it find about as many requests at each poll in every run.
-            load(program, server.port, '--connections', 64, '--size', 1024, '--count', number, *options, core=SERVER_CORE)
+            load(program, server.port, '--connections', counted.connections, '--size', counted.size, '--count', number,
+                 *counted.work.split(), core=SERVER_CORE)
             return collected(server.stop())
-    return (count(2 * requests) - count(requests)) / requests
+    return (count(2 * counted.requests) - count(counted.requests)) / counted.requests
 
 
 def micro_instructions(program, name, operations=20000, batches=4):

@@ -1,6 +1,7 @@
 """Turns what was measured into bench/RESULTS.md, and, with chart.py, into bench/results.svg."""
 
 import datetime
+import math
 import os
 import platform
 import re
@@ -13,10 +14,11 @@ HOW = {
     'weir': 'Protocol', 'weir_buffered': 'BufferedProtocol', 'weir_sock': 'coroutines on sock_*', 'weir_streams': 'coroutines on streams',
     'weir_256k': 'Protocol, --max-read 256 KiB', 'weir_busy': 'Protocol, --busy-poll 50us', 'weir_discard': 'Protocol',
     'weir_discard_256k': 'Protocol, --max-read 256 KiB', 'weir_udp': 'DatagramProtocol',
+    'weir_tls': 'Protocol', 'weir_tls_streams': 'coroutines on streams',
 }
 FLOORS = {
     'floor_256k': 'floor with 256 KiB reads', 'floor_discard_256k': 'floor with 256 KiB reads',
-    'floor_udp_mmsg': 'floor with recvmmsg and sendmmsg',
+    'floor_udp_mmsg': 'floor with recvmmsg and sendmmsg', 'floor_tls_release': 'floor that keeps no buffers of records',
 }
 
 
@@ -42,6 +44,8 @@ def machine(root, settings):
 
 
 def number(value):
+    if math.isnan(value):
+        return ''
     if value >= 100000:
         return f'{value / 1000:,.0f}k'
     return f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
@@ -64,7 +68,7 @@ def noise_of(table, floor, name, metric):
 
 
 def peers_text(table, metric):
-    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard', f'{peer}_udp')
+    found = [f'{peer} {table[name][metric]["ratio"]:.2f}' for peer in cells.PEERS for name in (peer, f'{peer}_discard', f'{peer}_udp', f'{peer}_tls')
              if name in table and 'ratio' in table[name][metric]]
     return ', '.join(found)
 
@@ -175,6 +179,12 @@ def markdown(results):
     if results['instructions']['udp']:
         lines += ['## Echo servers: user instructions per datagram', '', 'UDP 64×1 KiB×1, counted by callgrind.', '',
                   *plain_table(['instructions'], {name: (value,) for name, value in results['instructions']['udp'].items()}, {}), '']
+    kinds = ('tls', 'tls_full', 'tls_resumed')
+    counted = {name: [results['instructions'][kind].get(name, math.nan) for kind in kinds]
+               for name in cells.TLS_SERVERS if any(name in results['instructions'][kind] for kind in kinds)}
+    if counted:
+        lines += ['## Echo servers: user instructions by TLS', '', 'TLS 64×1 KiB×1 and handshakes, counted by callgrind; most are OpenSSL\'s.', '',
+                  *plain_table(['per request', 'full handshake', 'resumed handshake'], counted, {}), '']
     if results['idle']:
         lines += ['## Idle connections: heap bytes each', '', 'Label endpoints. 10,000 connections, as malloc rounds.', '',
                   *plain_table(['never used', 'after one echo'], results['idle'], cells.IDLE_TARGETS), '']

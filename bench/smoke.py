@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs a benchmark program once, small: does it work, and does weir allocate where it must not?
 
-Usage: smoke.py micro PROGRAM | smoke.py echo|churn|udp LOAD SERVER... | smoke.py files WEIR
+Usage: smoke.py micro PROGRAM | smoke.py echo|churn|udp LOAD SERVER... | smoke.py tls LOAD CERTIFICATE SERVER... | smoke.py files WEIR
 """
 
 import subprocess
 import sys
+import tempfile
 
 import cells
 import files
@@ -48,6 +49,15 @@ def smoke_udp(program, *server):
     return smoke_load(program, server, '--size', 1024, '--udp')
 
 
+def smoke_tls(program, certificate, server, *options):
+    with tempfile.NamedTemporaryFile() as pem:
+        subprocess.run([certificate, pem.name], check=True)
+        command = [server, pem.name, *options]
+        return [bad for work in (('--tls', '--size', 1024), ('--tls', '--size', 100000, '--depth', 4),
+                                 ('--tls-full', '--size', 64), ('--tls-resumed', '--size', 64))
+                for bad in smoke_load(program, command, *work)]
+
+
 def smoke_files(weir):
     if files.missing():
         print('not here:', ', '.join(files.missing()))
@@ -56,7 +66,7 @@ def smoke_files(weir):
     return [name for name in cell.servers if files.measure_files(name, weir, cell, (None, None))['requests'] == 0]
 
 
-SMOKES = {'micro': smoke_micro, 'echo': smoke_echo, 'churn': smoke_churn, 'udp': smoke_udp, 'files': smoke_files}
+SMOKES = {'micro': smoke_micro, 'echo': smoke_echo, 'churn': smoke_churn, 'udp': smoke_udp, 'tls': smoke_tls, 'files': smoke_files}
 
 if __name__ == '__main__':
     problems = SMOKES[sys.argv[1]](*sys.argv[2:])

@@ -1,6 +1,6 @@
 // The load generator: C connections, each with D messages of S bytes in flight, until so many have come back
 // or so much time is over. With --one-way it only sends. With --idle it opens connections, lets them echo
-// once or never, and holds them until its input ends. --udp and --churn have files of their own.
+// once or never, and holds them until its input ends. --udp, --churn and --tls have files of their own.
 //
 // Prints one line of JSON: requests, seconds, requests a second, bytes a second, latencies in microseconds.
 #include "bench/echo/load.hpp"
@@ -170,7 +170,9 @@ int usage() {
   std::fprintf(stderr,
                "usage: load PORT [--connections C] [--size S] [--depth D] [--count N | --seconds T] "
                "[--one-way]\n"
-               "       load PORT --udp|--churn [--connections C] [--size S] [--count N | --seconds T]\n"
+               "       load PORT --tls [--connections C] [--size S] [--depth D] [--count N | --seconds T]\n"
+               "       load PORT --udp|--churn|--tls-full|--tls-resumed [--connections C] [--size S]\n"
+               "            [--count N | --seconds T]\n"
                "       load PORT --connections C --idle [--echoes N]\n");
   return 2;
 }
@@ -181,7 +183,10 @@ constexpr struct {
 } works[] = {{"--one-way", Work::one_way},
              {"--idle", Work::idle},
              {"--udp", Work::datagrams},
-             {"--churn", Work::churn}};
+             {"--churn", Work::churn},
+             {"--tls", Work::tls},
+             {"--tls-full", Work::tls_full},
+             {"--tls-resumed", Work::tls_resumed}};
 
 bool parse_work(std::string_view option, Plan& plan) {
   for (const auto& one : works) {
@@ -220,7 +225,8 @@ bool parse(int argc, char** argv, Plan& plan) {
       return false;
     }
   }
-  const bool is_one_deep = plan.work == Work::datagrams || plan.work == Work::churn;
+  const bool is_one_deep = plan.work == Work::datagrams || plan.work == Work::churn ||
+                           plan.work == Work::tls_full || plan.work == Work::tls_resumed;
   return plan.port > 0 && plan.connections != 0 && plan.size != 0 && plan.depth != 0 &&
          (plan.depth == 1 || !is_one_deep);
 }
@@ -249,12 +255,23 @@ int main(int argc, char** argv) {
   if (!parse(argc, argv, plan)) {
     return usage();
   }
-  if (plan.work == Work::datagrams) {
-    bench::run_datagrams(plan);
-  } else if (plan.work == Work::churn) {
-    bench::run_churn(plan);
-  } else {
-    run_connections(plan);
+  switch (plan.work) {
+    case Work::datagrams:
+      bench::run_datagrams(plan);
+      break;
+    case Work::churn:
+      bench::run_churn(plan);
+      break;
+    case Work::tls:
+      bench::run_tls(plan);
+      break;
+    case Work::tls_full:
+    case Work::tls_resumed:
+      bench::run_handshakes(plan);
+      break;
+    default:
+      run_connections(plan);
+      break;
   }
   return 0;
 }

@@ -13,7 +13,7 @@
 
 namespace bench {
 
-enum class Work { echo, one_way, idle, datagrams, churn };
+enum class Work { echo, one_way, idle, datagrams, churn, tls, tls_full, tls_resumed };
 
 struct Plan {
   Work work = Work::echo;
@@ -131,7 +131,9 @@ class Run {
   bool is_late_ = false;
 };
 
-void run_datagrams(const Plan& plan);  // load_datagrams.cpp
-void run_churn(const Plan& plan);      // load_churn.cpp
+void run_datagrams(const Plan& plan);   // load_datagrams.cpp
+void run_churn(const Plan& plan);       // load_churn.cpp
+void run_tls(const Plan& plan);         // load_tls.cpp
+void run_handshakes(const Plan& plan);  // load_handshakes.cpp
 
 }  // namespace bench

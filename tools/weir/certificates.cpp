@@ -125,7 +125,9 @@ void add_extensions(X509& certificate, X509& issuer, const CertificateRequest& r
   }
   std::string names;
   for (const std::string& name : request.names) {
-    names += (names.empty() ? "" : ",") + std::string(is_address(name) ? "IP:" : "DNS:") + name;
+    names += names.empty() ? "" : ",";
+    names += is_address(name) ? "IP:" : "DNS:";
+    names += name;
   }
   if (!names.empty()) {
     add_extension(certificate, context, NID_subject_alt_name, names);
