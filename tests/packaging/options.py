@@ -17,7 +17,6 @@ REFUSED = {
     '-Dloop_backend=iocp': 'The backend iocp needs Windows, and this host is linux',
     '-Dloop_backend=io_uring': 'The backend io_uring is not written yet',
     '-Dtest_backends=sim,io_uring': 'The backend io_uring is not written yet',
-    '-Dtls=true': 'TLS is not written yet',
 }
 if sys.platform == 'linux':
     REFUSED['-Dloop_backend=kqueue'] = 'The backend kqueue needs macOS or a BSD'

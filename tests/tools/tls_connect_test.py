@@ -182,7 +182,7 @@ class TlsConnect(unittest.TestCase):
         for arguments in (['--cafile', '/dev/null'], ['--client-cert', __file__, '--client-key', __file__]):
             status, out, err = connect('tls://127.0.0.1:9', *arguments)
             self.assertEqual((status, out), (1, b''))
-            self.assertRegex(err, rf'^weir connect: [^\n]*{arguments[1]}[^\n]*not a certificate or key\n$')
+            self.assertRegex(err, rf'^weir connect: [^\n]*{arguments[1]}[^\n]*unusable certificate or key\n$')
 
 
 class TlsPing(unittest.TestCase):
