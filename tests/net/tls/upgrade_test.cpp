@@ -63,6 +63,22 @@ Coro<void> talk_and_close(TlsPair<C, S>& pair) {
   CHECK(!pair.server_protocol->error);
 }
 
+// Asks for TLS in the clear, then echoes lines.
+Coro<void> serve_lines(Ref<StreamReader> reader, Ref<StreamWriter> writer) {
+  const SSLContext context = server_context();
+  const Bytes line = co_await reader->readline();
+  CHECK(line == "STARTTLS\n");
+  StartTLSOptions options;
+  co_await writer->start_tls(context, options);
+  CHECK(writer->get_extra_info<extra::ssl_object>()->server_side());
+  while (auto next = co_await reader->next()) {
+    writer->write(std::move(*next));
+    co_await writer->drain();
+  }
+  writer->close();
+  co_await writer->wait_closed();
+}
+
 }  // namespace
 
 WEIR_TEST("TLS-008 start_tls upgrades both sides in place, keeps the protocol and gives the new transport") {
@@ -340,23 +356,9 @@ WEIR_TEST("TLS: what came ahead of start_tls is not lost: a PROXY header and a C
 }
 
 WEIR_TEST("STRM-021 writer.start_tls upgrades the connection, with what the reader had read ahead") {
-  const SSLContext context = server_context();
-  auto serve = [&context](Ref<StreamReader> reader, Ref<StreamWriter> writer) -> Coro<void> {
-    const Bytes line = co_await reader->readline();
-    CHECK(line == "STARTTLS\n");
-    StartTLSOptions options;
-    co_await writer->start_tls(context, options);
-    CHECK(writer->get_extra_info<extra::ssl_object>()->server_side());
-    while (auto next = co_await reader->next()) {
-      writer->write(std::move(*next));
-      co_await writer->drain();
-    }
-    writer->close();
-    co_await writer->wait_closed();
-  };
   ServerOptions serving;
   serving.host = "127.0.0.1";
-  const Ref<Server> server = co_await start_server(serve, serving);
+  const Ref<Server> server = co_await start_server(&serve_lines, serving);
   {
     const std::string host = address_of(server).host();
     ConnectionOptions how;
