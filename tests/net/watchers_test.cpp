@@ -33,6 +33,18 @@ Coro<void> fill(EventLoop& loop, Socket& socket) {
   co_await settle(loop);
 }
 
+// The same of a socket that nobody watches, until it stays so: the system may make room once more by putting
+// what the other end holds closer together.
+Coro<void> fill_for_good(EventLoop& loop, Socket& socket) {
+  for (int calls = 1; calls != 0;) {
+    co_await fill(loop, socket);
+    calls = 0;
+    loop.add_writer(socket, [&calls] { ++calls; });
+    co_await settle(loop);
+    loop.remove_writer(socket);
+  }
+}
+
 }  // namespace
 
 WEIR_TEST("FDW-001 the reader is called again and again while data is left unread") {
@@ -216,7 +228,7 @@ WEIR_TEST("FDW-009 a transport's descriptor is refused") {
 
 WEIR_TEST("FDW-010 a hang-up or an error wakes reader and writer") {
   auto s = co_await connected_sockets(loop, true);
-  co_await fill(loop, s.near);
+  co_await fill_for_good(loop, s.near);
   int reads = 0;
   int writes = 0;
   loop.add_reader(s.near, [&] { ++reads; });
