@@ -489,22 +489,26 @@ WEIR_TEST("TLS-026 a key update by the peer does not disturb the data") {
   co_await until([&] { return protocol->lost == 1; });
 }
 
-WEIR_TEST("TLS-026 a renegotiation of TLS 1.2 is refused") {
-  TlsWireSetup options;
-  options.server.set_maximum_version(TLSVersion::tls1_2);
-  SSL_CTX_clear_options(options.client.state()->native(), SSL_OP_NO_RENEGOTIATION);
-  auto wire = co_await tls_wire(loop, options);
-  REQUIRE(SSL_renegotiate(wire.peer->ssl()) == 1);
-  wire.peer->engine->handshake();
-  co_await wire.peer->flush();
-  std::string refusal;
-  try {
-    co_await wire.peer->receive();
-  } catch (const std::system_error& error) {
-    refusal = error.what();
+WEIR_TEST("TLS-026 a renegotiation of TLS 1.2 is refused, whichever side asks for it") {
+  for (const bool server_side : {true, false}) {
+    TlsWireSetup options;
+    options.server_side = server_side;
+    options.server.set_maximum_version(TLSVersion::tls1_2);
+    const SSLContext& of_peer = server_side ? options.client : options.server;
+    SSL_CTX_clear_options(of_peer.state()->native(), SSL_OP_NO_RENEGOTIATION);
+    auto wire = co_await tls_wire(loop, options);
+    REQUIRE(SSL_renegotiate(wire.peer->ssl()) == 1);
+    wire.peer->engine->handshake();
+    co_await wire.peer->flush();
+    std::string refusal;
+    try {
+      co_await wire.peer->receive();
+    } catch (const std::system_error& error) {
+      refusal = error.what();
+    }
+    CHECK(refusal.find("no renegotiation") != std::string::npos);
+    CHECK(wire.protocol->received.empty());
+    wire.transport->abort();
+    co_await until([&] { return wire.protocol->lost == 1; });
   }
-  CHECK(refusal.find("no renegotiation") != std::string::npos);
-  CHECK(wire.protocol->received.empty());
-  wire.transport->abort();
-  co_await until([&] { return wire.protocol->lost == 1; });
 }

@@ -221,7 +221,8 @@ WEIR_TEST("SFILE-008 sendfile over TLS reads and encrypts, and the peer gets the
     wire.transport->write("before ");
     auto sending = ensure_future(loop.sendfile(wire.transport, file, {.offset = 10}), &loop);
     co_await settle(loop);
-    if (!sending.done()) {
+    if (small) {
+      REQUIRE_FALSE(sending.done());
       CHECK_THROWS_AS(wire.transport->write("meanwhile"), RuntimeError);
       CHECK_THROWS_AS(loop.sendfile(wire.transport, file, {}), RuntimeError);
       CHECK_FALSE(wire.transport->is_reading());

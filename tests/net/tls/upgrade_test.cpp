@@ -355,6 +355,28 @@ WEIR_TEST("TLS: what came ahead of start_tls is not lost: a PROXY header and a C
   co_await until([&] { return protocol->lost == 1; });
 }
 
+WEIR_TEST("STRM-021 after the upgrade a full reader pauses the new transport, and a drained one resumes it") {
+  SocketPair sockets = co_await connected_sockets(loop);
+  ConnectionOptions near;
+  near.sock = &sockets.near;
+  StreamPair streams = co_await open_connection(near, 1000);
+  TlsPeer peer(loop, std::move(sockets.far), server_context(), true);
+  auto shaking = ensure_future(peer.handshake(), &loop);
+  const SSLContext context = client_context();
+  StartTLSOptions options;
+  options.server_hostname = "localhost";
+  co_await streams.second->start_tls(context, options);
+  co_await shaking;
+  const std::string text = pattern(300'000);
+  auto sending = ensure_future(send_and_end(peer, text), &loop);
+  co_await until([&] { return !streams.second->transport()->is_reading(); });
+  CHECK_FALSE(streams.second->transport()->is_closing());
+  const Bytes all = co_await streams.first->read(-1);
+  CHECK(all == text);
+  co_await sending;
+  streams.second->close();
+}
+
 WEIR_TEST("STRM-021 writer.start_tls upgrades the connection, with what the reader had read ahead") {
   ServerOptions serving;
   serving.host = "127.0.0.1";
