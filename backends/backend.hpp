@@ -33,11 +33,13 @@ enum class Capability : std::uint8_t {
   peer_credentials,       // of Unix connections
   pollable_descriptor,    // one that is readable when there is something to collect
   datagram_errors,        // connected datagram sockets hear that nobody receives
-  // No backend has these two yet: names of hosts outside ASCII, and those that end in ".local".
+  // No backend has these yet: names of hosts outside ASCII, those that end in ".local", and a system that
+  // encrypts what a socket of TLS sends.
   internationalized_names,
   multicast_dns,
+  kernel_tls,
 };
-inline constexpr Capability last_capability = Capability::multicast_dns;
+inline constexpr Capability last_capability = Capability::kernel_tls;
 
 struct KnownHost {
   std::vector<RawAddress> addresses;  // none: the name does not exist

@@ -25,6 +25,8 @@ std::string_view capability_name(Capability capability) noexcept {
       return "internationalized_names";
     case Capability::multicast_dns:
       return "multicast_dns";
+    case Capability::kernel_tls:
+      return "kernel_tls";
     case Capability::pollable_descriptor:
       return "pollable_descriptor";
     case Capability::datagram_errors:

@@ -165,29 +165,8 @@ Coro<std::uint64_t> send_to_socket(Target target, FilePart part) {
   co_return co_await send_part(target, part);
 }
 
-// Holds the writing side, and reading back, as long as it lives.
-class Hold {
- public:
-  explicit Hold(StreamTransport& transport) : transport_(transport), reads_again_(transport.is_reading()) {
-    transport.begin_file();
-    transport.pause_reading();
-  }
-  Hold(const Hold&) = delete;
-  Hold& operator=(const Hold&) = delete;
-  ~Hold() {
-    transport_.end_file();
-    if (reads_again_ && !LoopAccess::is_closing(transport_.get_loop())) {
-      transport_.resume_reading();
-    }
-  }
-
- private:
-  StreamTransport& transport_;
-  bool reads_again_;
-};
-
 Coro<std::uint64_t> send_to_transport(Target target, FilePart part) {
-  const Hold hold(*target.transport);
+  const FileHold hold(*target.transport);
   if (const std::optional<Future<void>> before = target.transport->written_before(); before) {
     co_await *before;
   }

@@ -88,11 +88,7 @@ void StreamTransport::begin() noexcept {
   }
   try {
     const ContextScope scope(context_);
-    if (buffered_) {
-      static_cast<BufferedProtocol&>(*protocol).connection_made(Ref<Transport>(this));
-    } else {
-      static_cast<Protocol&>(*protocol).connection_made(Ref<Transport>(this));
-    }
+    call_connection_made(*protocol, Ref<Transport>(this));
   } catch (...) {
     report("protocol.connection_made() failed", std::current_exception());
   }
@@ -237,8 +233,7 @@ void StreamTransport::end_of_stream() noexcept {
   bool stays_open = false;
   try {
     const ContextScope scope(context_);
-    stays_open = buffered_ ? static_cast<BufferedProtocol&>(*protocol).eof_received()
-                           : static_cast<Protocol&>(*protocol).eof_received();
+    stays_open = call_eof_received(*protocol);
   } catch (...) {
     callback_failed("Fatal error: protocol.eof_received() call failed.");
     return;

@@ -49,6 +49,19 @@ inline void report_failure(BaseTransport& transport, BaseProtocol* protocol, std
   transport.get_loop().call_exception_handler(context);
 }
 
+// The calls that both kinds of protocol have, but BaseProtocol has not. What they throw comes through.
+inline void call_connection_made(BaseProtocol& protocol, Ref<Transport> transport) {
+  if (protocol.kind() == ProtocolKind::buffered) {
+    static_cast<BufferedProtocol&>(protocol).connection_made(std::move(transport));
+  } else {
+    static_cast<Protocol&>(protocol).connection_made(std::move(transport));
+  }
+}
+inline bool call_eof_received(BaseProtocol& protocol) {
+  return protocol.kind() == ProtocolKind::buffered ? static_cast<BufferedProtocol&>(protocol).eof_received()
+                                                   : static_cast<Protocol&>(protocol).eof_received();
+}
+
 // pause_writing or resume_writing: `report` is told of the exception that it throws. The protocol is held: it
 // may be replaced while it is called.
 template <class Report>

@@ -38,6 +38,8 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "names of hosts outside ASCII, without their xn-- form";
     case Capability::multicast_dns:
       return "names that end in .local";
+    case Capability::kernel_tls:
+      return "the system encrypts what a socket of TLS sends, files too";
     case Capability::pollable_descriptor:
       return "the loop has a descriptor that a host loop can wait on (LoopGuest)";
     case Capability::datagram_errors:

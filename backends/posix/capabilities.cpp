@@ -23,6 +23,7 @@ bool posix_has(Capability capability) noexcept {
 #endif
     case Capability::internationalized_names:
     case Capability::multicast_dns:
+    case Capability::kernel_tls:
       return false;
     default:
       return true;

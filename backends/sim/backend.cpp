@@ -55,6 +55,7 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::real_network:
     case Capability::internationalized_names:
     case Capability::multicast_dns:
+    case Capability::kernel_tls:
     case Capability::pollable_descriptor:
       break;
   }

@@ -83,31 +83,6 @@ std::string checked_name(const TlsArguments& arguments) {
   return checked_server_hostname(*arguments.server_hostname, arguments.call);
 }
 
-TlsTransport& tls_transport(const Transport& transport) {
-  return const_cast<TlsTransport&>(static_cast<const TlsTransport&>(transport));
-}
-
-// Holds the writing side, and reading back, as long as it lives.
-class FileHold {
- public:
-  explicit FileHold(TlsTransport& transport) : transport_(transport), reads_again_(transport.is_reading()) {
-    transport.begin_file();
-    transport.pause_reading();
-  }
-  FileHold(const FileHold&) = delete;
-  FileHold& operator=(const FileHold&) = delete;
-  ~FileHold() {
-    transport_.end_file();
-    if (reads_again_ && !LoopAccess::is_closing(transport_.get_loop())) {
-      transport_.resume_reading();
-    }
-  }
-
- private:
-  TlsTransport& transport_;
-  bool reads_again_;
-};
-
 // Reads and encrypts as fast as the connection takes it.
 Coro<void> read_and_encrypt(TlsTransport& transport, FilePart& part) {
   Bytes buffer(part.left(file_piece));
@@ -189,13 +164,15 @@ bool is_encrypted(const Transport& transport) noexcept {
   return dynamic_cast<const TlsTransport*>(&transport) != nullptr;
 }
 
-void check_encrypted_file(const Transport& transport) { tls_transport(transport).check_file(); }
+void check_encrypted_file(const Transport& transport) {
+  static_cast<const TlsTransport&>(transport).check_file();
+}
 
 Coro<std::uint64_t> send_encrypted_file(Ref<Transport> transport, FilePart part) {
   if (!part.fallback) {
-    throw NotSupportedError("sendfile over TLS without fallback");
+    throw NotSupportedError("sendfile over TLS without fallback", "kernel_tls");
   }
-  TlsTransport& tls = tls_transport(*transport);
+  auto& tls = static_cast<TlsTransport&>(*transport);
   const FileHold hold(tls);
   try {
     co_await read_and_encrypt(tls, part);

@@ -136,11 +136,7 @@ void TlsTransport::handshake_done() {
 void TlsTransport::call_connection_made() noexcept {
   const Ref<BaseProtocol> protocol = protocol_;
   try {
-    if (protocol->kind() == ProtocolKind::buffered) {
-      static_cast<BufferedProtocol&>(*protocol).connection_made(Ref<Transport>(this));
-    } else {
-      static_cast<Protocol&>(*protocol).connection_made(Ref<Transport>(this));
-    }
+    detail::call_connection_made(*protocol, Ref<Transport>(this));
   } catch (...) {
     report("protocol.connection_made() failed", std::current_exception());
   }
@@ -212,11 +208,7 @@ void TlsTransport::peer_closed() {
   const Ref<BaseProtocol> protocol = protocol_;
   try {
     // What it answers has no meaning here, as in asyncio: a TLS connection does not stay half open.
-    if (protocol->kind() == ProtocolKind::buffered) {
-      static_cast<BufferedProtocol&>(*protocol).eof_received();
-    } else {
-      static_cast<Protocol&>(*protocol).eof_received();
-    }
+    call_eof_received(*protocol);
   } catch (...) {
     callback_failed("Fatal error: protocol.eof_received() call failed.");
     return;

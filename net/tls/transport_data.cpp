@@ -222,13 +222,19 @@ void TlsTransport::write(std::span<const std::byte> data) {
 
 // In one record where they fit.
 void TlsTransport::writelines(std::span<const std::span<const std::byte>> pieces) {
+  std::size_t size = 0;
+  for (const std::span<const std::byte> piece : pieces) {
+    size += piece.size();
+  }
+  if (!may_write("writelines", size)) {
+    return;
+  }
   std::vector<std::byte> joined;
+  joined.reserve(size);
   for (const std::span<const std::byte> piece : pieces) {
     joined.insert(joined.end(), piece.begin(), piece.end());
   }
-  if (may_write("writelines", joined.size())) {
-    encrypt(joined);
-  }
+  encrypt(joined);
 }
 
 void TlsTransport::encrypt(std::span<const std::byte> data) {

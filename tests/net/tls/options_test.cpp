@@ -252,6 +252,7 @@ WEIR_TEST("SFILE-008 sendfile over TLS without the fallback is refused, and ends
   auto refused = ensure_future(loop.sendfile(wire.transport, file, strict), &loop);
   co_await wait_done(refused);
   CHECK(describe_exception(refused.exception()).find("without fallback") != std::string::npos);
+  CHECK(describe_exception(refused.exception()).find("kernel_tls") != std::string::npos);
   SendFileOptions all;
   auto sending = ensure_future(failure_of(loop.sendfile(wire.transport, file, all)), &loop);
   co_await settle(loop);
