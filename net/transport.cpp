@@ -2,6 +2,8 @@
 #include <weir/exceptions.hpp>
 #include <weir/net/transport.hpp>
 
+#include <utility>
+
 namespace weir::inline WEIR_ABI {
 
 BaseTransport::~BaseTransport() = default;
@@ -12,7 +14,10 @@ Transport::~Transport() = default;
 void Transport::pause_reading() { throw NotSupportedError("pause_reading"); }
 void Transport::resume_reading() { throw NotSupportedError("resume_reading"); }
 void Transport::write(std::span<const std::byte>) { throw NotSupportedError("write"); }
-void Transport::write(Bytes&& data) { write(std::span<const std::byte>(data)); }
+void Transport::write(Bytes&& data) {
+  const Bytes taken = std::move(data);
+  write(std::span<const std::byte>(taken));
+}
 void Transport::writelines(std::span<const std::span<const std::byte>> pieces) {
   for (const std::span<const std::byte> piece : pieces) {
     write(piece);

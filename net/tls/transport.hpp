@@ -124,6 +124,7 @@ class TlsTransport final : public Transport {
   // Writing.
   bool may_write(const char* call, std::size_t size);
   void encrypt(std::span<const std::byte> data);
+  void lost_below() noexcept;
   void report_pause() noexcept;
 
   // Ending.

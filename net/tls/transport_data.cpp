@@ -74,7 +74,7 @@ bool TlsTransport::read_some() {
     }
     const std::span<std::byte> buffer = lend_buffer(protocol);
     if (buffer.empty()) {
-      return false;
+      return protocol_ != protocol;  // the new one is asked
     }
     const std::size_t count = decrypt_and_answer(buffer, status);
     if (count != 0 && !filled(protocol, count)) {
@@ -248,10 +248,21 @@ void TlsTransport::encrypt(std::span<const std::byte> data) {
     output.flush();
     if (status != TlsEngine::Status::done) {
       fail(engine_.take_error());
+    } else if (below_->is_closing()) {
+      lost_below();
     }
   }
   encrypting_ = false;
   report_pause();
+}
+
+// The transport below has found out that the connection is lost. It says so in a later turn, with the reason;
+// a writer that never yields is not to write on until then.
+void TlsTransport::lost_below() noexcept {
+  if (state_ == State::open) {
+    state_ = State::over;
+    flushed_ = false;
+  }
 }
 
 // --- Flow control: that of the transport below, whose bytes are the encrypted ones

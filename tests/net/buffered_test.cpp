@@ -7,7 +7,7 @@ using namespace weir::testing;
 WEIR_TEST("BUF-001 get_buffer is asked for memory, and buffer_updated is told how much was read") {
   auto w = co_await wire(loop, make_ref<BufferedRecorder>());
   const std::string sent = pattern(100'000);
-  co_await loop.sock_sendall(w.peer, sent);
+  co_await w.peer->send(sent);
   co_await until([&] { return w.protocol->received.size() == sent.size(); });
   CHECK(w.protocol->received == sent);
   CHECK(w.protocol->hints.size() >= w.protocol->counts.size());
@@ -22,8 +22,8 @@ WEIR_TEST("BUF-001 get_buffer is asked for memory, and buffer_updated is told ho
 
 WEIR_TEST("BUF-002 eof_received and connection_lost behave as for plain protocols") {
   auto closes = co_await wire(loop, make_ref<BufferedRecorder>());
-  co_await loop.sock_sendall(closes.peer, "data");
-  closes.peer.shutdown_write();
+  co_await closes.peer->send("data");
+  co_await closes.peer->shutdown_write();
   co_await until([&] { return closes.protocol->lost != 0; });
   CHECK(closes.protocol->received == "data");
   CHECK(closes.protocol->events[closes.protocol->events.size() - 2] == "eof");
@@ -31,15 +31,16 @@ WEIR_TEST("BUF-002 eof_received and connection_lost behave as for plain protocol
 
   auto stays = co_await wire(loop, make_ref<BufferedRecorder>());
   stays.protocol->on_eof = [] { return true; };
-  stays.peer.shutdown_write();
+  co_await stays.peer->shutdown_write();
   co_await until([&] { return stays.protocol->count("eof") == 1; });
-  stays.transport->write("answer");
-  CHECK(co_await read_exactly(loop, stays.peer, 6) == "answer");
+  if (!over_tls()) {  // whose connections do not stay half open
+    stays.transport->write("answer");
+    CHECK(co_await stays.peer->read_exactly(6) == "answer");
+  }
   co_await finish(stays);
 
   auto reset = co_await wire(loop, make_ref<BufferedRecorder>());
-  reset.peer.set_linger_abort();
-  reset.peer.close();
+  reset.peer->reset();
   co_await until([&] { return reset.protocol->lost != 0; });
   CHECK(reset.protocol->code() == std::errc::connection_reset);
 }
@@ -47,7 +48,7 @@ WEIR_TEST("BUF-002 eof_received and connection_lost behave as for plain protocol
 WEIR_TEST("BUF-003 an exception of get_buffer or buffer_updated closes the connection with it") {
   auto get = co_await wire(loop, make_ref<BufferedRecorder>());
   get.protocol->on_get_buffer = []() -> std::span<std::byte> { throw std::domain_error("get"); };
-  co_await loop.sock_sendall(get.peer, "x");
+  co_await get.peer->send("x");
   co_await until([&] { return get.protocol->lost != 0; });
   CHECK(message_of(get.protocol->error) == "get");
   CHECK(message_of(env.expect_report("get_buffer").exception) == "get");
@@ -55,14 +56,14 @@ WEIR_TEST("BUF-003 an exception of get_buffer or buffer_updated closes the conne
 
   auto updated = co_await wire(loop, make_ref<BufferedRecorder>());
   updated.protocol->on_data = [] { throw std::domain_error("updated"); };
-  co_await loop.sock_sendall(updated.peer, "x");
+  co_await updated.peer->send("x");
   co_await until([&] { return updated.protocol->lost != 0; });
   CHECK(message_of(updated.protocol->error) == "updated");
   CHECK(message_of(env.expect_report("buffer_updated").exception) == "updated");
 
   auto eof = co_await wire(loop, make_ref<BufferedRecorder>());
   eof.protocol->on_eof = []() -> bool { throw std::domain_error("eof"); };
-  eof.peer.shutdown_write();
+  co_await eof.peer->shutdown_write();
   co_await until([&] { return eof.protocol->lost != 0; });
   CHECK(message_of(env.expect_report("eof_received").exception) == "eof");
 }
@@ -70,7 +71,7 @@ WEIR_TEST("BUF-003 an exception of get_buffer or buffer_updated closes the conne
 WEIR_TEST("BUF-004 an empty buffer is an error that closes the connection") {
   auto w = co_await wire(loop, make_ref<BufferedRecorder>());
   w.protocol->on_get_buffer = [] { return std::span<std::byte>(); };
-  co_await loop.sock_sendall(w.peer, "x");
+  co_await w.peer->send("x");
   co_await until([&] { return w.protocol->lost != 0; });
   CHECK(message_of(w.protocol->error).find("empty buffer") != std::string::npos);
   env.expect_report("get_buffer");
@@ -95,10 +96,10 @@ WEIR_TEST("BUF-006 buffer_updated is never called with zero bytes") {
   auto w = co_await wire(loop, make_ref<BufferedRecorder>());
   w.protocol->memory.resize(7);
   for (int i = 0; i != 20; ++i) {
-    co_await loop.sock_sendall(w.peer, pattern(static_cast<std::size_t>(i)));
+    co_await w.peer->send(pattern(static_cast<std::size_t>(i)));
     co_await settle(loop);
   }
-  w.peer.shutdown_write();
+  co_await w.peer->shutdown_write();
   co_await until([&] { return w.protocol->lost != 0; });
   CHECK(w.protocol->received.size() == 190);
   for (const std::size_t count : w.protocol->counts) {
@@ -116,10 +117,14 @@ WEIR_TEST("BUF: get_buffer may close, abort and pause") {
       }
       return w.protocol->memory;
     };
-    co_await loop.sock_sendall(w.peer, "x");
+    co_await w.peer->send("x");
     co_await until([&] { return asked; });
     co_await settle(loop);
     CHECK(w.protocol->received.empty());
+    if (what == 0) {
+      CHECK(co_await w.peer->read_rest() == "");
+      co_await until([&] { return w.protocol->lost != 0; });
+    }
     if (what == 2) {
       w.transport->resume_reading();
       co_await until([&] { return w.protocol->received == "x"; });

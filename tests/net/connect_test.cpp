@@ -446,10 +446,10 @@ WEIR_TEST("EXCH-007 an exception in a protocol callback reaches the handler with
   auto w = co_await wire(loop, made);
   check("connection_made");
   // The connection goes on, as in asyncio.
-  co_await loop.sock_sendall(w.peer, "x");
+  co_await loop.sock_sendall(w.peer->socket(), "x");
   co_await until([&] { return made->received == "x"; });
   made->on_data = [] { throw std::domain_error("data"); };
-  co_await loop.sock_sendall(w.peer, "x");
+  co_await loop.sock_sendall(w.peer->socket(), "x");
   co_await until([&] { return made->lost != 0; });
   check("data_received");
   check("connection_lost");

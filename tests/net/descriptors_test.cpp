@@ -507,7 +507,7 @@ WEIR_TEST("UNIX-012 other sockets have no credentials") {
   }
   auto tcp = co_await wire(loop);
   CHECK(tcp.transport->get_extra_info<extra::peercred>() == std::nullopt);
-  CHECK(error_of([&] { (void)tcp.peer.peer_credentials(); }) == std::errc::operation_not_supported);
+  CHECK(error_of([&] { (void)tcp.peer->socket().peer_credentials(); }) == std::errc::operation_not_supported);
   const Socket unconnected = Socket::open(AddressFamily::unix_domain);
   CHECK(error_of([&] { (void)unconnected.peer_credentials(); }) == std::errc::not_connected);
   co_await finish(tcp);

@@ -82,7 +82,7 @@ WEIR_TEST("LESSON-002 a closed descriptor that lives on in another process does 
   by_both.close();
   co_await stop_server(server);
   // The connections and the listener are still there, with plenty to report.
-  for (Socket* const peer : {&by_transport.peer, &by_sock.far, &far_from_reader, &far_from_both}) {
+  for (Socket* const peer : {&by_transport.peer->socket(), &by_sock.far, &far_from_reader, &far_from_both}) {
     co_await loop.sock_sendall(*peer, "is anybody there?");
   }
   Socket late = co_await connect_to(loop, address);
@@ -189,7 +189,7 @@ WEIR_TEST("LESSON-037 a busy task, a flooding socket and an accept storm togethe
   auto server = co_await loop.create_server(factory, {.host = "127.0.0.1"});
   std::vector<Task<void>> tasks;
   tasks.push_back(loop.create_task(await_for_ever(loop, ended)));
-  tasks.push_back(loop.create_task(flood(loop, flooded.peer, ended)));
+  tasks.push_back(loop.create_task(flood(loop, flooded.peer->socket(), ended)));
   for (int i = 0; i != 80; ++i) {
     tasks.push_back(loop.create_task(storm(loop, address_of(server), ended)));
   }
@@ -217,7 +217,7 @@ WEIR_TEST("LESSON-037 a busy task, a flooding socket and an accept storm togethe
   CHECK(most_bytes <= 64 * 1024);
   CHECK(most_accepts > 0);
   CHECK(most_accepts <= 64);
-  flooded.peer.close();
+  flooded.peer->socket().close();
   co_await finish(flooded);
   co_await stop_server(server);
 }

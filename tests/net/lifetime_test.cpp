@@ -165,7 +165,7 @@ WEIR_TEST("LIFE-003 no callback of an object runs after its final callback") {
   for (int turns = 0; turns != 12; ++turns) {
     auto w = co_await wire(loop, true);
     clog(*w.transport);
-    auto sending = start_sending(loop, w.peer, pattern(300'000));
+    auto sending = start_sending(loop, w.peer->socket(), pattern(300'000));
     for (int i = 0; i != turns; ++i) {
       co_await sleep(0s);
     }
@@ -177,8 +177,8 @@ WEIR_TEST("LIFE-003 no callback of an object runs after its final callback") {
     w.transport->resume_reading();
     w.transport->write("x");
     w.transport->set_write_buffer_limits(0);
-    co_await read_rest(loop, w.peer);
-    w.peer.close();
+    co_await read_rest(loop, w.peer->socket());
+    w.peer->socket().close();
     co_await settle(loop);
     co_await sending;
     CHECK(w.protocol->events.size() == events);
@@ -239,11 +239,11 @@ WEIR_TEST("LIFE-007 throwing from any callback leaves the loop and the object in
     }
     auto w = co_await wire(loop, protocol, true);
     const std::string written = clog(*w.transport);
-    co_await read_exactly(loop, w.peer, written.size());
+    co_await read_exactly(loop, w.peer->socket(), written.size());
     co_await until([&] { return w.transport->get_write_buffer_size() == 0; });
     co_await loop.sock_sendall(w.peer, "x");
     co_await settle(loop);
-    w.peer.shutdown_write();
+    w.peer->socket().shutdown_write();
     co_await until([&] { return protocol->lost == 1; });
     const std::vector<Report> reports = env.take_reports();
     REQUIRE(reports.size() == 1);
@@ -273,7 +273,7 @@ TEST_CASE(
       auto w = co_await wire(l, true);
       clog(*w.transport);  // an operation is in flight, too
       protocol = w.protocol;
-      far.push_back(std::move(w.peer));
+      far.push_back(std::move(w.peer->socket()));
       auto other = co_await connected_sockets(l);
       const auto factory = [&] { return make_ref<LetsGo>("", count); };
       co_await l.create_connection(factory, {.sock = &other.near});
@@ -315,7 +315,7 @@ TEST_CASE("DBG-007 a transport that is closing already is released without a war
     Socket far;
     loop.run_until_complete([](EventLoop& l, Ref<Recorder> protocol, Socket& other) -> Coro<void> {
       auto w = co_await wire(l, protocol);
-      other = std::move(w.peer);
+      other = std::move(w.peer->socket());
     }(loop, kept, far));
     kept->transport->close();
     loop.close();

@@ -2,6 +2,7 @@
 // test against.
 #pragma once
 
+#include "tests/net/peer.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/weir.hpp>
@@ -162,24 +163,28 @@ class SocketPair {
 };
 Coro<SocketPair> connected_sockets(EventLoop& loop, bool small = false);
 
-// A transport with its protocol, and the socket at the other end.
+// A transport with its protocol, and the peer at the other end.
 template <class P>
 class Wire {
  public:
-  Wire(Ref<Transport> t, Ref<P> p, Socket s)
-      : transport(std::move(t)), protocol(std::move(p)), peer(std::move(s)) {}
+  Wire(Ref<Transport> t, Ref<P> p, std::unique_ptr<Peer> far)
+      : transport(std::move(t)), protocol(std::move(p)), peer(std::move(far)) {}
   Ref<Transport> transport;
   Ref<P> protocol;
-  Socket peer;
+  std::unique_ptr<Peer> peer;
 };
 
 // `small`: little data is enough to fill the system's buffers.
 template <class P>
 Coro<Wire<P>> wire(EventLoop& loop, Ref<P> protocol, bool small = false) {
   SocketPair sockets = co_await connected_sockets(loop, small);
-  auto [transport, same] =
-      co_await loop.create_connection([&protocol] { return protocol; }, {.sock = &sockets.near});
-  co_return Wire<P>(std::move(transport), std::move(same), std::move(sockets.far));
+  FarEnd far = far_end(loop, std::move(sockets.far));
+  const ConnectionOptions options = near_end(sockets.near);
+  auto [transport, same] = co_await loop.create_connection([&protocol] { return protocol; }, options);
+  if (far.handshake) {
+    co_await *far.handshake;
+  }
+  co_return Wire<P>(std::move(transport), std::move(same), std::move(far.peer));
 }
 inline Coro<Wire<Recorder>> wire(EventLoop& loop, bool small = false) {
   auto protocol = make_ref<Recorder>();

@@ -73,11 +73,11 @@ WEIR_TEST("WIN-009 a read that is reset while closing is no error; otherwise con
   for (const bool is_closing : {false, true}) {
     CAPTURE(is_closing);
     auto w = co_await wire(loop);
-    w.peer.set_linger_abort();
+    w.peer->socket().set_linger_abort();
     if (is_closing) {
       w.transport->close();
     }
-    w.peer.close();
+    w.peer->socket().close();
     co_await until([&] { return w.protocol->lost == 1; });
     CHECK((w.protocol->code() == std::errc::connection_reset) == !is_closing);
     CHECK((w.protocol->error == nullptr) == is_closing);
