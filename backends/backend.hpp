@@ -26,7 +26,7 @@ enum class Capability : std::uint8_t {
   real_network,        // sockets reach other processes
   ipv6,
   reuse_port,
-  signals,                // SIGINT reaches the loop
+  signals,                // reach the loop
   unix_sockets,           // AF_UNIX, by path
   abstract_unix_sockets,  // by names that are no files
   descriptor_passing,     // with bytes on Unix stream sockets

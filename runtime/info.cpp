@@ -29,7 +29,7 @@ std::string_view meaning_of(Capability capability) noexcept {
     case Capability::reuse_port:
       return "several servers share a port (SO_REUSEPORT)";
     case Capability::signals:
-      return "SIGINT reaches the loop";
+      return "signals reach the loop";
     case Capability::unix_sockets:
       return "sockets with the paths of files (AF_UNIX)";
     case Capability::abstract_unix_sockets:

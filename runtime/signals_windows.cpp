@@ -1,11 +1,16 @@
-// SIGINT of Windows: Ctrl-C in the console, which the C library turns into the signal. As a signal, and not
-// by a console handler of weir's own, it is what raise() and the program's own handlers mean by it, and
-// whoever installed one is seen. (A console handler of the program's cannot be seen; it is asked before the C
-// library's if it came later.) Ctrl-Break ends the program, as in asyncio.
+// The signals of Windows: Ctrl-C and Ctrl-Break in the console, which the C library turns into SIGINT and
+// SIGBREAK. As signals, and not by a console handler of weir's own, they are what raise() and the program's
+// own handlers mean by them, and whoever installed one is seen. (A console handler of the program's cannot be
+// seen; it is asked before the C library's if it came later.)
 #include "runtime/signals.hpp"
 
+#include <array>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <mutex>
 
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
@@ -22,13 +27,35 @@ namespace weir::inline WEIR_ABI::detail {
 
 namespace {
 
+// How a signal was handled before it was taken, and by how many it is.
+struct Taken {
+  unsigned users = 0;
+  void (*before)(int) = SIG_DFL;
+  std::atomic<bool> is_kept{false};
+};
+constinit std::mutex taking;
+constinit std::array<Taken, last_signal + 1> taken;
+
 // On a thread of the system's for Ctrl-C, on the caller's for raise(). The C library forgets a handler when
 // it calls it.
 extern "C" void weir_on_signal(int number) {
-  std::signal(number, &weir_on_signal);
+  if (taken[static_cast<std::size_t>(number)].is_kept.load()) {
+    std::signal(number, &weir_on_signal);
+  }
   const DWORD error = ::GetLastError();
   tell_loops_of_signal(number);
   ::SetLastError(error);
+}
+
+// The console is closed, which the C library does not tell of as SIGTERM. The process ends when this returns,
+// or some seconds later: the loop has those.
+BOOL WINAPI on_console_event(DWORD event) {
+  if (event != CTRL_CLOSE_EVENT) {
+    return FALSE;
+  }
+  tell_loops_of_signal(SIGTERM);
+  ::Sleep(INFINITE);
+  return TRUE;
 }
 
 // When a thread began; never, when it is gone.
@@ -75,22 +102,47 @@ bool on_main_thread() noexcept {
   return ::GetCurrentThreadId() == main_thread;
 }
 
-bool install_interrupt_handler() noexcept {
+int take_signal(int number, bool if_default) noexcept {
+  if (number != SIGINT && number != SIGBREAK && number != SIGTERM) {
+    return -EINVAL;  // the others are faults of the thread they come in, or never come
+  }
+  const std::scoped_lock lock(taking);
+  Taken& signal = taken[static_cast<std::size_t>(number)];
+  if (if_default && signal.users != 0) {
+    return -EBUSY;
+  }
+  signal.is_kept.store(true);
   // There is no way to look without changing it.
-  const auto before = std::signal(SIGINT, &weir_on_signal);
-  if (before == SIG_DFL) {
-    return true;
+  const auto before = std::signal(number, &weir_on_signal);
+  if (before == SIG_ERR || (if_default && before != SIG_DFL)) {
+    if (before != SIG_ERR) {
+      std::signal(number, before);
+    }
+    signal.is_kept.store(signal.users != 0);
+    return before == SIG_ERR ? -EINVAL : -EBUSY;
   }
-  if (before != SIG_ERR) {
-    std::signal(SIGINT, before);
+  if (before != &weir_on_signal) {
+    signal.before = before;
   }
-  return false;
+  if (++signal.users == 1 && number == SIGTERM) {
+    ::SetConsoleCtrlHandler(&on_console_event, TRUE);
+  }
+  return 0;
 }
 
-void restore_interrupt_handler() noexcept {
-  const auto before = std::signal(SIGINT, SIG_DFL);
-  if (before != &weir_on_signal && before != SIG_ERR) {
-    std::signal(SIGINT, before);
+void give_signal_back(int number) noexcept {
+  const std::scoped_lock lock(taking);
+  Taken& signal = taken[static_cast<std::size_t>(number)];
+  if (--signal.users != 0) {
+    return;
+  }
+  if (number == SIGTERM) {
+    ::SetConsoleCtrlHandler(&on_console_event, FALSE);
+  }
+  signal.is_kept.store(false);
+  const auto last = std::signal(number, signal.before);
+  if (last != &weir_on_signal && last != SIG_DFL && last != SIG_ERR) {
+    std::signal(number, last);
   }
 }
 

@@ -16,7 +16,7 @@ CANARY = 'tests/packaging/tidy_canary/'
 
 # Files that may be longer than the rest, each with its reason.
 LONG_FILES = {
-    'runtime/include/weir/event_loop.hpp': 420,  # the user's one door: every method with its documentation
+    'runtime/include/weir/event_loop.hpp': 460,  # the user's one door: every method with its documentation
 }
 HEADER_LINES, SOURCE_LINES, FUNCTION_LINES, COLUMNS = 300, 600, 70, 110
 

@@ -20,7 +20,7 @@ using Lines = std::vector<std::string>;
 // SIGINT is handled like this while it exists; doctest has a handler of its own.
 class Disposition {
  public:
-  explicit Disposition(SignalHandler handler) : restore_(set_interrupt_handler(handler)) {}
+  explicit Disposition(SignalHandler handler) : restore_(set_signal_handler(SIGINT, handler)) {}
   Disposition(const Disposition&) = delete;
   Disposition& operator=(const Disposition&) = delete;
   ~Disposition() { restore_(); }
@@ -36,7 +36,7 @@ struct Interruptible {
 
 volatile std::sig_atomic_t own_handler_calls = 0;
 void own_handler(int) {
-  stay_interrupt_handler(&own_handler);
+  stay_signal_handler(SIGINT, &own_handler);
   own_handler_calls = own_handler_calls + 1;
 }
 
@@ -61,7 +61,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 SIGINT cancels main, and run fails wit
   Lines lines;
   CHECK_THROWS_AS(run(interrupt_self(lines)), KeyboardInterrupt);
   CHECK(lines == Lines{"cancelled"});
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 it wakes a loop that sleeps") {
@@ -144,7 +144,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 one that comes when main has ended is 
                     co_return 1;
                   }()),
                   KeyboardInterrupt);
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 a second one ends the run at once") {
@@ -162,7 +162,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 a second one ends the run at once") {
                   }(lines)),
                   KeyboardInterrupt);
   CHECK(lines == Lines{"cancelled", "cancelled"});  // the second by close()
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-007 a runner can be used after an interrupt, and interrupted again") {
@@ -190,26 +190,26 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-007 it reaches the loop that runs, not the
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 the handler is there during run and gone afterwards") {
-  CHECK(run([]() -> Coro<bool> { co_return interrupt_handler() != SIG_DFL; }()));
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK(run([]() -> Coro<bool> { co_return signal_handler(SIGINT) != SIG_DFL; }()));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
   CHECK_THROWS_AS(run([]() -> Coro<void> {
                     throw std::runtime_error("main failed");
                     co_return;
                   }()),
                   std::runtime_error);
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
   // A loop that is run by itself does not touch it, nor does a runner that is not running.
   EventLoop loop;
-  CHECK(loop.run_until_complete([]() -> Coro<bool> { co_return interrupt_handler() == SIG_DFL; }()));
+  CHECK(loop.run_until_complete([]() -> Coro<bool> { co_return signal_handler(SIGINT) == SIG_DFL; }()));
   Runner runner;
   runner.get_loop();
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 it is not touched off the main thread") {
   bool untouched = false;
   std::thread([&] {
-    untouched = run([]() -> Coro<bool> { co_return interrupt_handler() == SIG_DFL; }());
+    untouched = run([]() -> Coro<bool> { co_return signal_handler(SIGINT) == SIG_DFL; }());
   }).join();
   CHECK(untouched);
 }
@@ -221,12 +221,12 @@ TEST_CASE("RUN-008 a handler that is installed already stays and gets the signal
   const int value = run([]() -> Coro<int> {
     std::raise(SIGINT);
     co_await sleep(1ms);
-    CHECK((interrupt_handler() == &own_handler));
+    CHECK((signal_handler(SIGINT) == &own_handler));
     co_return 3;
   }());
   CHECK(value == 3);
   CHECK(own_handler_calls == 1);
-  CHECK((interrupt_handler() == &own_handler));
+  CHECK((signal_handler(SIGINT) == &own_handler));
 }
 
 TEST_CASE("RUN-008 an ignored SIGINT stays ignored") {
@@ -237,18 +237,18 @@ TEST_CASE("RUN-008 an ignored SIGINT stays ignored") {
           co_await sleep(1ms);
           co_return 3;
         }()) == 3);
-  CHECK((interrupt_handler() == SIG_IGN));
+  CHECK((signal_handler(SIGINT) == SIG_IGN));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 a handler that main installs stays after the run") {
   own_handler_calls = 0;
   run([]() -> Coro<void> {
-    set_interrupt_handler(&own_handler);
+    set_signal_handler(SIGINT, &own_handler);
     std::raise(SIGINT);
     co_await sleep(1ms);
   }());
   CHECK(own_handler_calls == 1);
-  CHECK((interrupt_handler() == &own_handler));
+  CHECK((signal_handler(SIGINT) == &own_handler));
 }
 
 TEST_CASE_FIXTURE(Interruptible, "RUN-008 it does not fail when it cannot watch SIGINT") {
@@ -258,7 +258,7 @@ TEST_CASE_FIXTURE(Interruptible, "RUN-008 it does not fail when it cannot watch 
     runners.push_back(std::make_unique<Runner>());
     CHECK(runners.back()->run([](int value) -> Coro<int> { co_return value; }(i)) == i);
   }
-  CHECK((interrupt_handler() == SIG_DFL));
+  CHECK((signal_handler(SIGINT) == SIG_DFL));
   runners.clear();
   Lines lines;
   CHECK_THROWS_AS(run(interrupt_self(lines)), KeyboardInterrupt);

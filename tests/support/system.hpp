@@ -29,13 +29,13 @@ std::chrono::nanoseconds thread_cpu_time();
 // Waits for a millisecond: a frame of a host that draws.
 void pass_frame();
 
-// How SIGINT is handled.
+// How a signal is handled.
 using SignalHandler = void (*)(int);
-SignalHandler interrupt_handler();
+SignalHandler signal_handler(int number);
 // Has it handled otherwise. What is given back puts back what was there.
-std::function<void()> set_interrupt_handler(SignalHandler handler);
+std::function<void()> set_signal_handler(int number, SignalHandler handler);
 // For a handler to call first: some C libraries forget a handler when they call it.
-void stay_interrupt_handler(SignalHandler handler);
+void stay_signal_handler(int number, SignalHandler handler);
 // Ctrl-C, as a terminal gives it to the main thread or, on Windows, to one of the system's. From any thread.
 class Interrupter {
  public:

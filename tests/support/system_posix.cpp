@@ -47,21 +47,21 @@ std::chrono::nanoseconds thread_cpu_time() {
 
 void pass_frame() { ::poll(nullptr, 0, 1); }
 
-SignalHandler interrupt_handler() {
+SignalHandler signal_handler(int number) {
   struct sigaction current{};
-  REQUIRE(::sigaction(SIGINT, nullptr, &current) == 0);
+  REQUIRE(::sigaction(number, nullptr, &current) == 0);
   return current.sa_handler;
 }
 
-std::function<void()> set_interrupt_handler(SignalHandler handler) {
+std::function<void()> set_signal_handler(int number, SignalHandler handler) {
   struct sigaction wanted{};
   struct sigaction before{};
   wanted.sa_handler = handler;
-  REQUIRE(::sigaction(SIGINT, &wanted, &before) == 0);
-  return [before] { ::sigaction(SIGINT, &before, nullptr); };
+  REQUIRE(::sigaction(number, &wanted, &before) == 0);
+  return [before, number] { ::sigaction(number, &before, nullptr); };
 }
 
-void stay_interrupt_handler(SignalHandler) {}
+void stay_signal_handler(int, SignalHandler) {}
 
 // A number or a pointer.
 Interrupter::Interrupter() : main_thread_((std::uintptr_t)::pthread_self()) {}

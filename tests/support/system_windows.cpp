@@ -101,19 +101,19 @@ std::chrono::nanoseconds thread_cpu_time() {
 
 void pass_frame() { ::Sleep(1); }
 
-SignalHandler interrupt_handler() {
-  const SignalHandler current = std::signal(SIGINT, SIG_DFL);  // there is no other way to look
-  std::signal(SIGINT, current);
+SignalHandler signal_handler(int number) {
+  const SignalHandler current = std::signal(number, SIG_DFL);  // there is no other way to look
+  std::signal(number, current);
   return current;
 }
 
-std::function<void()> set_interrupt_handler(SignalHandler handler) {
-  const SignalHandler before = std::signal(SIGINT, handler);
+std::function<void()> set_signal_handler(int number, SignalHandler handler) {
+  const SignalHandler before = std::signal(number, handler);
   REQUIRE((before != SIG_ERR));
-  return [before] { std::signal(SIGINT, before); };
+  return [before, number] { std::signal(number, before); };
 }
 
-void stay_interrupt_handler(SignalHandler handler) { std::signal(SIGINT, handler); }
+void stay_signal_handler(int number, SignalHandler handler) { std::signal(number, handler); }
 
 // A console of this process's own, so that nobody else is interrupted.
 Interrupter::Interrupter() {

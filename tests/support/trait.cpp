@@ -56,6 +56,8 @@ std::string_view trait_name(Trait trait) noexcept {
       return "repeated_resets";
     case Trait::end_behind_bytes:
       return "end_behind_bytes";
+    case Trait::fork:
+      return "fork";
     case Trait::name_server:
       return "name_server";
     case Trait::empty_host_error:
@@ -76,6 +78,8 @@ bool machine_has(Trait trait) noexcept {
     case Trait::blocking_flag:
     case Trait::inherited_sockets:
       return !is_windows && !is_sim;
+    case Trait::fork:
+      return !is_windows;
     case Trait::number_reuse:
     case Trait::descriptor_limit:
     case Trait::one_way_pipes:

@@ -17,6 +17,7 @@ enum class Trait {
   bytes_before_reset,  // what came before a reset is still there to be read
   repeated_resets,   // who was told of a reset and sends all the same is told again, and not of a broken pipe
   end_behind_bytes,  // that the other end closed is seen although unread bytes lie before the end
+  fork,              // a process can be forked
   name_server,       // dnsmasq, the real name server of the tests, can be started
   empty_host_error,  // the system's resolver refuses a host without name
   typed_answers,     // the system's resolver answers for each type of socket, and knows what fits it

@@ -307,6 +307,24 @@ class WEIR_API EventLoop {
   bool remove_writer(native_socket descriptor);
   bool remove_writer(const Socket& socket);
 
+  // --- Signals
+
+  // Calls `callback` in the loop, as call_soon would, when the process has got the signal since it was called
+  // last (add_signal_handler). Adding again replaces it. Several loops may watch a signal: each is told. On
+  // Windows: SIGINT (Ctrl-C), SIGBREAK (Ctrl-Break) and SIGTERM (the console is closed: the program has
+  // seconds to end). Throws std::invalid_argument for an empty callback and a number outside 1 … 64,
+  // RuntimeError when the signal cannot be caught (SIGKILL), the loop is closed, or 64 loops watch already.
+  template <detail::Callable F>
+  void add_signal_handler(int signal, F&& callback, CallOptions options = {},
+                          std::source_location where = std::source_location::current()) {
+    detail::check_not_empty(callback, "add_signal_handler");
+    watch_signal(signal, detail::Callback(std::forward<F>(callback)), options, where);
+  }
+  // Stops watching; false when there was nothing to stop (remove_signal_handler). The callback is not called
+  // again, and the process handles the signal as it did before, unless somebody else has taken it since.
+  // Throws std::invalid_argument for a number outside 1 … 64.
+  bool remove_signal_handler(int signal);
+
   // --- Error handling
 
   // Hands an error to the exception handler (call_exception_handler). Never throws; a handler that throws is
@@ -355,6 +373,7 @@ class WEIR_API EventLoop {
                   const Ref<FutureBase>& future);
   void watch_descriptor(native_socket descriptor, bool writing, detail::Callback callback,
                         CallOptions options);
+  void watch_signal(int number, detail::Callback callback, CallOptions options, std::source_location where);
   static native_socket descriptor_of(const Socket& socket) noexcept;
 
   // The turn. See runtime/README.md.
