@@ -1,12 +1,10 @@
 """`weir connect tls://` and ping: whom they trust, what they say when they do not, and Python's ssl as their server."""
 
-import contextlib
 import subprocess
 import tempfile
 import threading
-import unittest
 
-from certificates import certificates, echo_and_end, tls_listener
+from certificates import TlsTestCase, echo_and_end, tls_listener
 from program import LIMIT, WEIR, Server, default_interrupt, listener, main, noise, run
 
 DATA = noise(5 << 20)
@@ -21,16 +19,7 @@ def connect(target, *arguments, data=b''):
     return done.returncode, done.stdout, done.stderr.decode()
 
 
-class TlsConnect(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
-
+class TlsConnect(TlsTestCase):
     def echo(self, name='server', *arguments):
         return Server('echo', LISTEN, *self.made.listening(name), *arguments)
 
@@ -39,8 +28,7 @@ class TlsConnect(unittest.TestCase):
             for data in (b'', b'x', DATA):
                 linger = PATIENT if data else ('--linger', '1ms')
                 self.assertEqual(connect(server.target, '--cafile', self.made.ca, *linger, data=data), (0, data, ''))
-            server.interrupt()
-            self.assertEqual(server.end(), (130, '', ''))
+            self.ends_well(server)
 
     def test_a_file(self):
         with self.echo() as server, tempfile.TemporaryFile() as there, tempfile.TemporaryFile() as back:
@@ -185,16 +173,15 @@ class TlsConnect(unittest.TestCase):
             self.assertRegex(err, rf'^weir connect: [^\n]*{arguments[1]}[^\n]*unusable certificate or key\n$')
 
 
-class TlsPing(unittest.TestCase):
+class TlsPing(TlsTestCase):
     def test_round_trips(self):
-        with certificates() as made, Server('echo', LISTEN, *made.listening()) as server:
+        with Server('echo', LISTEN, *self.made.listening()) as server:
             for arguments in ([], ['--connections', 20], ['--count', 20, '--size', 1 << 20, '--connections', 3]):
                 with self.subTest(arguments):
-                    status, out, err = run('ping', server.target, '--cafile', made.ca, *arguments)
+                    status, out, err = run('ping', server.target, '--cafile', self.made.ca, *arguments)
                     self.assertEqual((status, err), (0, ''))
                     self.assertRegex(out, rf'^\d+ round trips of \d+ bytes to {server.target} on ')
-            server.interrupt()
-            self.assertEqual(server.end(), (130, '', ''))
+            self.ends_well(server)
 
 
 if __name__ == '__main__':

@@ -5,9 +5,8 @@ import pathlib
 import socket
 import subprocess
 import tempfile
-import unittest
 
-from certificates import certificates
+from certificates import TlsTestCase
 from program import LIMIT, Server, main, noise
 
 LARGE = noise(5 << 20)
@@ -19,28 +18,19 @@ def curl(*arguments):
     return done.returncode, done.stdout, done.stderr.decode()
 
 
-class TlsServe(unittest.TestCase):
+class TlsServe(TlsTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
+        super().setUpClass()
         cls.folder = pathlib.Path(cls.stack.enter_context(tempfile.TemporaryDirectory(prefix='weir-serve-')))
         (cls.folder / 'page').write_text('page')
         (cls.folder / 'large').write_bytes(LARGE)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
 
     @contextlib.contextmanager
     def server(self, *arguments):
         with Server('serve', self.folder, '--listen', 'tls://127.0.0.1:0', *self.made.listening(), *arguments) as server:
             server.url = server.target.replace('tls:', 'https:')
             yield server
-
-    def ends_well(self, server):
-        server.interrupt()
-        self.assertEqual(server.end(), (130, '', ''))
 
     def test_files(self):
         with self.server() as server:
