@@ -42,6 +42,22 @@ class TlsEcho(TlsTestCase):
                     connection.unwrap().close()
             self.ends_well(server)
 
+    def test_a_client_comes_back_with_its_session(self):
+        with self.echo(LISTEN) as server:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = self.made.client_context()
+                context.minimum_version = context.maximum_version = version
+                session = None
+                for comes_back in (False, True):
+                    with self.subTest(version, comes_back=comes_back), \
+                            context.wrap_socket(server.connect(), server_hostname='127.0.0.1', session=session) as connection:
+                        connection.sendall(b'hello')
+                        self.assertEqual(receive(connection, 5), b'hello')  # the tickets of TLS 1.3 come before that
+                        self.assertEqual(connection.session_reused, comes_back)
+                        session = connection.session
+                        connection.unwrap().close()
+            self.ends_well(server)
+
     def test_many_connections_at_once(self):
         with self.echo(LISTEN) as server:
             connections = [self.connect(server) for _ in range(50)]

@@ -3,19 +3,13 @@
 import contextlib
 import pathlib
 import socket
-import subprocess
 import tempfile
 
 from certificates import TlsTestCase
-from program import LIMIT, Server, main, noise
+from peers import curl
+from program import Server, main, noise
 
 LARGE = noise(5 << 20)
-
-
-def curl(*arguments):
-    done = subprocess.run(['curl', '-sS', '--noproxy', '*', '--max-time', str(LIMIT), *map(str, arguments)],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * LIMIT)
-    return done.returncode, done.stdout, done.stderr.decode()
 
 
 class TlsServe(TlsTestCase):
