@@ -21,14 +21,16 @@ def parts(answer):
     return head.partition(b'\r\n')[0].decode(), body
 
 
-@unittest.skipUnless(NGINX, 'nginx')
-class NginxAsServer(TlsTestCase):
+class WithAFile(TlsTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.folder = cls.stack.enter_context(folder_for_all('weir-nginx-'))
         (cls.folder / 'large').write_bytes(LARGE)
 
+
+@unittest.skipUnless(NGINX, 'nginx')
+class NginxAsServer(WithAFile):
     def nginx(self, *settings, name='server', versions='TLSv1.2 TLSv1.3'):
         certificate, key = self.made.files(name)
         return nginx('\n'.join([f'ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols {versions};',
@@ -81,13 +83,7 @@ class NginxAsServer(TlsTestCase):
 
 
 @unittest.skipUnless(NGINX, 'nginx')
-class NginxAsClient(TlsTestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.folder = cls.stack.enter_context(folder_for_all('weir-serve-'))
-        (cls.folder / 'large').write_bytes(LARGE)
-
+class NginxAsClient(WithAFile):
     def serve(self, *arguments):
         return Server('serve', self.folder, '--listen', 'tls://127.0.0.1:0', *self.made.listening(), *arguments)
 
