@@ -183,13 +183,20 @@ def servers(build):
         if program.exists():
             every |= {name: [str(program)], f'{name}_discard': [str(program), '--discard'],
                       f'{name}_udp': [str(bench / f'echo_udp_{name}')]}
-    every |= {name: [str(bench / f'echo_tls_{program}'), str(certificate(build)), *options]
-              for name, program, *options in (('floor_tls', 'floor'), ('floor_tls_release', 'floor', '--release'), ('weir_tls', 'weir'),
-                                              ('weir_tls_streams', 'weir', '--streams'), ('libevent_tls', 'libevent'), ('asio_tls', 'asio'))
-              if (bench / f'echo_tls_{program}').exists()}
-    return every
+    return every | tls_servers(bench, weir, str(certificate(build)))
+
+
+def tls_servers(bench, weir, pem):
+    """None in a build without TLS."""
+    if not (bench / 'tls_certificate').exists():
+        return {}
+    by_tls = [weir, 'echo', 'tls://127.0.0.1:0', '--cert', pem, '--key', pem]
+    others = (('floor_tls', 'floor'), ('floor_tls_release', 'floor', '--release'), ('libevent_tls', 'libevent'), ('asio_tls', 'asio'))
+    return {'weir_tls': by_tls, 'weir_tls_streams': [*by_tls, '--api', 'streams']} | {
+        name: [str(bench / f'echo_tls_{program}'), pem, *options]
+        for name, program, *options in others if (bench / f'echo_tls_{program}').exists()}
 
 
 def certificate(build):
-    """The file that all TLS servers of a run read. Written by the program tls_certificate."""
+    """The file that all TLS servers of a run read: a certificate and its key, written by the program tls_certificate."""
     return pathlib.Path(build) / 'bench' / 'tls.pem'

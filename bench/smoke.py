@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs a benchmark program once, small: does it work, and does weir allocate where it must not?
 
-Usage: smoke.py micro PROGRAM | smoke.py echo|churn|udp LOAD SERVER... | smoke.py tls LOAD CERTIFICATE SERVER... | smoke.py files WEIR
+Usage: smoke.py micro PROGRAM | smoke.py echo|churn|udp LOAD SERVER... | smoke.py tls LOAD TLS_CERTIFICATE SERVER... | smoke.py files WEIR
+
+Of TLS: the first program makes a certificate with its key, the file PEM in the server's command line.
 """
 
 import subprocess
@@ -49,10 +51,10 @@ def smoke_udp(program, *server):
     return smoke_load(program, server, '--size', 1024, '--udp')
 
 
-def smoke_tls(program, certificate, server, *options):
+def smoke_tls(program, make_certificate, *server):
     with tempfile.NamedTemporaryFile() as pem:
-        subprocess.run([certificate, pem.name], check=True)
-        command = [server, pem.name, *options]
+        subprocess.run([make_certificate, pem.name], check=True)
+        command = [pem.name if argument == 'PEM' else argument for argument in server]
         return [bad for work in (('--tls', '--size', 1024), ('--tls', '--size', 100000, '--depth', 4),
                                  ('--tls-full', '--size', 64), ('--tls-resumed', '--size', 64))
                 for bad in smoke_load(program, command, *work)]

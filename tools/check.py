@@ -53,31 +53,48 @@ def check_conformance(build):
 HASH_SEEDS = range(1, 41)
 
 
-def check_hashes(build, compiler):
-    """A seed means the same run with either compiler: the mixed workload of the simulator, built by the other one as well."""
-    other_compiler = 'gcc' if compiler == 'clang' else 'clang'
-    other = f'build/check-hash-{other_compiler}'
-    target = 'tests/sim_mixed_sim_test'
+HASHED = 'tests/sim_mixed_sim_test'
 
+
+def build_otherwise(other, env):
+    """The simulator's program and what check_hashes runs. Without TLS, so that this way of building is built at all."""
+    def work():
+        options = ['-Dloop_backend=sim', '-Dtest_backends=sim', '-Dtools=true', '-Dtls=false']
+        well, note = configure(other, options, env)()
+        return well and run('ninja', '-C', other, '-j', JOBS, HASHED, 'tools/weir')[0], note
+    return work
+
+
+def check_hashes(build, other):
+    """A seed means the same run with either compiler: the mixed workload of the simulator, built by the other one as well."""
     def hashes(where):
         found = []
         for seed in HASH_SEEDS:
-            well, output = run(ROOT / where / target, '-tc=*one seed*', env={'WEIR_SIM_SEED': str(seed)}, quiet=True)
+            well, output = run(ROOT / where / HASHED, '-tc=*one seed*', env={'WEIR_SIM_SEED': str(seed)}, quiet=True)
             found += re.findall(r'^seed \d+: hash [0-9a-f]+$', output, re.MULTILINE) if well else [f'seed {seed} fails in {where}']
         return found
 
     def work():
-        env = compiler_env(other_compiler)
-        # Without TLS, so that this way of building is built at all.
-        options = ['-Dloop_backend=sim', '-Dtest_backends=sim', '-Dtools=false', '-Dtls=false']
-        if not configure(other, options, env)()[0] or not run('ninja', '-C', other, '-j', JOBS, target)[0]:
-            return False, 'the other build failed'
         ours, theirs = hashes(build), hashes(other)
         for one, two in zip(ours, theirs):
             if one != two:
                 print(f'  {one} here, {two} with the other compiler')
         return ours == theirs and len(ours) == len(HASH_SEEDS), f'{len(ours)} seeds'
     return work
+
+
+def check_other_compiler(check, build, compiler, fast):
+    made, same, absent = 'other compiler, without TLS', 'same seeds, other compiler', 'a program without TLS'
+    why_not = '--fast' if fast else '' if shutil.which(CLANG) else f'there is no {CLANG}'
+    if why_not:
+        for phase in (made, same, absent):
+            check.left_out(phase, why_not)
+        return
+    name = 'gcc' if compiler == 'clang' else 'clang'
+    other, env = f'build/check-hash-{name}', compiler_env(name)
+    if check.phase(made, build_otherwise(other, env)):
+        check.phase(same, check_hashes(build, other))
+        check.phase(absent, check_tests(check, other, ['tools/tls_absent.sim'], env))
 
 
 def changed_files():
@@ -156,11 +173,7 @@ def whole(fast, tidy, compiler):
             else:
                 check.left_out('conformance table', 'it needs a green run')
             check_others(check, green, '--fast' if fast else f'not with {compiler}' if compiler != 'gcc' else '')
-            same = 'same seeds, other compiler'
-            if fast or shutil.which(CLANG) is None:
-                check.left_out(same, '--fast' if fast else f'there is no {CLANG}')
-            else:
-                check.phase(same, check_hashes(build, compiler))
+            check_other_compiler(check, build, compiler, fast)
         if tidy:
             check.phase('clang-tidy', check_clang_tidy(build, 60 if fast else 600))
         else:

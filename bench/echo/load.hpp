@@ -100,9 +100,10 @@ class Run {
     is_late_ = is_late_ || time >= end_;
     return time;
   }
-  bool is_late() const noexcept { return is_late_; }
+  // One way, what the system has not taken when the time is over is not waited for.
   bool is_over() const noexcept {
-    return plan_.count != 0 ? done_ == plan_.count : is_late_ && done_ == begun_;
+    return plan_.count != 0 ? done_ == plan_.count
+                            : is_late_ && (done_ == begun_ || plan_.work == Work::one_way);
   }
   void count_loss() noexcept { ++lost_; }
 

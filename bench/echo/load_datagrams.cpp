@@ -1,9 +1,6 @@
 // The load generator's --udp: C sockets, each with one datagram in flight. Datagrams may get lost: what has
 // not come back in time is sent again and counted.
-#include "bench/echo/listening.hpp"
-#include "bench/echo/load.hpp"
-
-#include <sys/epoll.h>
+#include "bench/echo/load_connections.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -28,11 +25,7 @@ struct Client {
 class DatagramLoad {
  public:
   explicit DatagramLoad(const Plan& plan)
-      : epoll_(::epoll_create1(0)),
-        clients_(plan.connections),
-        message_(make_message(plan.size)),
-        input_(plan.size + 1),
-        run_(plan) {
+      : clients_(plan.connections), message_(make_message(plan.size)), input_(plan.size + 1), run_(plan) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(plan.port));
@@ -44,8 +37,7 @@ class DatagramLoad {
         give_up("connect");
       }
       clients_[i].descriptor = descriptor;
-      epoll_event event{EPOLLIN, {.u64 = i}};
-      ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event);
+      poller_.add(descriptor, i);
     }
   }
 
@@ -56,12 +48,9 @@ class DatagramLoad {
     for (Client& client : clients_) {
       begin(client);
     }
-    epoll_event events[256];
     while (!run_.is_over()) {
-      const int ready = ::epoll_wait(epoll_, events, 256, static_cast<int>(patience / milliseconds));
-      for (int i = 0; i < ready; ++i) {
-        receive(clients_[static_cast<std::size_t>(events[i].data.u64)]);
-      }
+      const int ready = poller_.wait(static_cast<int>(patience / milliseconds),
+                                     [this](std::size_t index, std::uint32_t) { receive(clients_[index]); });
       const std::int64_t time = run_.look_at_clock();
       if (ready > 0) {
         last_answer_ = time;
@@ -124,7 +113,7 @@ class DatagramLoad {
     }
   }
 
-  int epoll_;
+  Poller poller_;
   std::vector<Client> clients_;
   std::vector<char> message_;
   std::vector<char> input_;

@@ -1,8 +1,7 @@
-// What the load generator's TLS works share: the client's settings, the same towards every server, and a
-// connection with its end of TLS.
+// What the load generator's TLS works share: the client's settings, the same towards every server, and its
+// end of a connection.
 #pragma once
 
-#include "bench/echo/listening.hpp"
 #include "bench/echo/load.hpp"
 
 #include <openssl/err.h>
@@ -25,35 +24,13 @@ inline SSL_CTX* make_client_context() {
   return context;
 }
 
-// After a call that did not succeed: true when it has to wait for the system, else the load generator ends.
-inline bool has_to_wait(SSL* ssl, const char* call) {
+// After a call that did not succeed: unless it only has to wait for the system, the load generator ends.
+inline void expect_wait(SSL* ssl, const char* call) {
   const int reason = SSL_get_error(ssl, 0);
-  if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE) {
-    return true;
+  if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE) {
+    ERR_print_errors_fp(stderr);
+    fail(call);
   }
-  ERR_print_errors_fp(stderr);
-  fail(call);
-}
-
-// `from` is the last byte of the address on this side, 127.0.0.x: one address has too few ports for many
-// short connections. Blocks in connect(), which on one machine waits for nobody.
-inline int connect_from(int port, std::uint32_t from) {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int one = 1;
-  ::setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffU) | from);
-  if (::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    give_up("bind");
-  }
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  if (::connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    give_up("connect");
-  }
-  set_no_delay(descriptor);
-  return descriptor;
 }
 
 inline SSL* start_client(SSL_CTX* context, int descriptor) {

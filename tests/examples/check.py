@@ -4,6 +4,7 @@ Usage: check.py EXAMPLE PROGRAM...      those for tools/sim_sweep: SWEEP PROGRAM
        check.py pages PAGE... -- SOURCE...  the README and other pages, and the sources that their code comes from
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -11,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 
 WRAPPER = shlex.split(os.environ.get('MESON_EXE_WRAPPER', ''))  # of programs for another system
 LIMIT = 60  # seconds until the check gives up
@@ -46,23 +48,58 @@ def check_output(example, program):
     compare(example, (done.returncode, done.stdout, done.stderr), (0, EXPECTED[example], ''))
 
 
-def check_echo(server_program, client_program, first=(), server_lines=SERVER, client_lines=CLIENT):
-    """Server and client as two processes."""
-    server = subprocess.Popen([server_program, '0'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True,
+@contextlib.contextmanager
+def serving(command, first=(), said=(), complaint=''):
+    """Gives the port of a server, which is interrupted at the end. After its first lines it must have said just this."""
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         for line in first:
             compare('the first lines', server.stdout.readline(), line + '\n')
-        serving = re.fullmatch(r'Serving on 127\.0\.0\.1:(\d+)\n', server.stdout.readline())
-        client = run(client_program, serving.group(1))
-        compare('echo_client', (client.returncode, client.stdout.splitlines(), client.stderr), (0, client_lines, ''))
+        yield re.fullmatch(r'Serving on 127\.0\.0\.1:(\d+)\n', server.stdout.readline()).group(1)
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=LIMIT)
-        compare('echo_server', (server.returncode, out.splitlines(), err), (130, server_lines, ''))
+        compare('the server', (server.returncode, out.splitlines()), (130, list(said)))
+        if complaint not in err or bool(complaint) != bool(err):
+            sys.exit(f'the server: expected {complaint!r} on stderr, found {err!r}')
     finally:
         server.kill()
         server.wait()
+
+
+def check_echo(server_program, client_program, first=(), server_lines=SERVER, client_lines=CLIENT):
+    """Server and client as two processes."""
+    with serving([server_program, '0'], first, server_lines) as port:
+        client = run(client_program, port)
+        compare('the client', (client.returncode, client.stdout.splitlines(), client.stderr), (0, client_lines, ''))
+
+
+def make_certificate(folder, name):
+    """Signed by itself, so it is its own authority."""
+    files = [f'{folder}/{name}.pem', f'{folder}/{name}-key.pem']
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', f'/CN={name}',
+                    '-addext', f'subjectAltName=DNS:{name}', '-out', files[0], '-keyout', files[1]],
+                   stdin=subprocess.DEVNULL, check=True, capture_output=True, timeout=LIMIT)
+    return files
+
+
+def check_tls_echo(server_program, client_program):
+    """The client is served by whom it trusts, and says why it does not go on with others."""
+    def client(trusted, port, status, out, complaint):
+        done = run(client_program, trusted, port)
+        compare('the client', (done.returncode, done.stdout), (status, out))
+        if not done.stderr.startswith(complaint):
+            sys.exit(f'the client: expected {complaint!r} on stderr, found {done.stderr!r}')
+
+    with tempfile.TemporaryDirectory() as folder:
+        here, other = make_certificate(folder, 'localhost'), make_certificate(folder, 'other.example')
+        with serving([server_program, *here, '0']) as port:
+            client(here[0], port, 0, 'Connected by TLSv1.3\nReceived: Hello World!\n', '')
+        client(here[0], port, 1, '', 'tls_echo_client: nobody is there: ')
+        with serving([server_program, *here, '0'], complaint='SSL handshake failed') as port:
+            client(other[0], port, 1, '', 'tls_echo_client: nobody we trust knows this server: ')
+        with serving([server_program, *other, '0'], complaint='SSL handshake failed') as port:
+            client(other[0], port, 1, '', 'tls_echo_client: this is somebody else: ')
 
 
 def check_echo_together(program):
@@ -119,7 +156,7 @@ def check_sweep(example, sweep, program):
 
 if __name__ == '__main__':
     example, arguments = sys.argv[1], sys.argv[2:]
-    {'echo': check_echo, 'echo_together': check_echo_together, 'udp_echo': check_udp_echo,
+    {'echo': check_echo, 'echo_together': check_echo_together, 'tls_echo': check_tls_echo, 'udp_echo': check_udp_echo,
      'udp_echo_together': check_udp_echo_together, 'pages': check_pages}.get(
         example, lambda *parts: (check_output if example in EXPECTED else check_sweep)(example, *parts))(*arguments)
     print(f'weir-tests: examples/{example} {os.environ.get("WEIR_BACKEND", "-")} passed=1 failed=0 skipped=0')

@@ -1,10 +1,12 @@
-"""Certificates for the tests of TLS, by `weir cert` and, where they have to be wrong, by openssl; and TLS by Python's ssl."""
+"""Certificates for the tests of TLS, by `weir cert` and, where they have to be wrong, by openssl; what these tests share; and TLS by Python's
+ssl."""
 
 import contextlib
 import pathlib
 import ssl
 import subprocess
 import tempfile
+import unittest
 
 from program import LIMIT, listener, run
 
@@ -60,10 +62,19 @@ class Certificates:
         return context
 
 
-@contextlib.contextmanager
-def certificates():
-    with tempfile.TemporaryDirectory(prefix='weir-tls-') as folder:
-        yield Certificates(folder)
+class TlsTestCase(unittest.TestCase):
+    """All tests of the class share one folder of certificates, `made`, and what else is entered into `stack`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = contextlib.ExitStack()
+        cls.addClassCleanup(cls.stack.close)
+        cls.made = Certificates(cls.stack.enter_context(tempfile.TemporaryDirectory(prefix='weir-tls-')))
+
+    def ends_well(self, server):
+        """Ctrl-C ends it, and until then it had nothing to say."""
+        server.interrupt()
+        self.assertEqual(server.end(), (130, '', ''))
 
 
 @contextlib.contextmanager

@@ -33,6 +33,13 @@ def run(*arguments, timeout=LIMIT, **options):
     return done.returncode, done.stdout, done.stderr
 
 
+def connect(target, *arguments, data=b''):
+    """Runs `weir connect` with the data as its input to its end: (exit status, what came back, stderr)."""
+    done = subprocess.run([WEIR, 'connect', target, *map(str, arguments)], input=data, capture_output=True, timeout=LIMIT,
+                          preexec_fn=default_interrupt)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
 class Server:
     """A verb that listens. Use it in `with`; it is killed at the end if it still runs."""
 

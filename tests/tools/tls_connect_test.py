@@ -1,36 +1,22 @@
 """`weir connect tls://` and ping: whom they trust, what they say when they do not, and Python's ssl as their server."""
 
 import contextlib
+import os
+import signal
+import ssl
 import subprocess
 import tempfile
 import threading
-import unittest
 
-from certificates import certificates, echo_and_end, tls_listener
-from program import LIMIT, WEIR, Server, default_interrupt, listener, main, noise, run
+from certificates import TlsTestCase, echo_and_end, tls_listener
+from program import LIMIT, WEIR, Server, connect, default_interrupt, listener, main, noise, run
 
 DATA = noise(5 << 20)
 LISTEN = 'tls://127.0.0.1:0'
 PATIENT = ('--linger', '3s')  # more than any pause in an answer on a busy machine
 
 
-def connect(target, *arguments, data=b''):
-    """(exit status, what came back, stderr)"""
-    done = subprocess.run([WEIR, 'connect', target, *map(str, arguments)], input=data, capture_output=True, timeout=LIMIT,
-                          preexec_fn=default_interrupt)
-    return done.returncode, done.stdout, done.stderr.decode()
-
-
-class TlsConnect(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
-
+class TlsConnect(TlsTestCase):
     def echo(self, name='server', *arguments):
         return Server('echo', LISTEN, *self.made.listening(name), *arguments)
 
@@ -39,8 +25,7 @@ class TlsConnect(unittest.TestCase):
             for data in (b'', b'x', DATA):
                 linger = PATIENT if data else ('--linger', '1ms')
                 self.assertEqual(connect(server.target, '--cafile', self.made.ca, *linger, data=data), (0, data, ''))
-            server.interrupt()
-            self.assertEqual(server.end(), (130, '', ''))
+            self.ends_well(server)
 
     def test_a_file(self):
         with self.echo() as server, tempfile.TemporaryFile() as there, tempfile.TemporaryFile() as back:
@@ -139,6 +124,35 @@ class TlsConnect(unittest.TestCase):
             self.assertEqual(process.stdout.read(), b'good bye')
             self.assertEqual((process.wait(LIMIT), process.stderr.read()), (0, b''))
 
+    def test_the_input_ends_when_the_peer_has_ended(self):
+        """Both wait when the program looks: nothing is wrong, but the connection is gone before its input is sent."""
+        is_stopped, has_ended = threading.Event(), threading.Event()
+
+        def speak_and_end(connection):
+            is_stopped.wait(LIMIT)
+            connection.sendall(b'good bye')
+            connection.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                connection.unwrap()
+            connection.close()
+            has_ended.set()
+
+        for data in (b'', b'too late'):
+            with self.subTest(data), tls_listener(self.made.server_context(), speak_and_end) as target, \
+                    subprocess.Popen([WEIR, 'connect', target, '--cafile', str(self.made.ca), '--verbose'], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=default_interrupt) as process:
+                self.assertIn(b'weir connect: TLSv1.3', process.stderr.readline())
+                process.send_signal(signal.SIGSTOP)
+                os.waitpid(process.pid, os.WUNTRACED)
+                is_stopped.set()
+                self.assertTrue(has_ended.wait(LIMIT))
+                process.stdin.write(data)
+                process.stdin.close()
+                process.send_signal(signal.SIGCONT)
+                self.assertEqual((process.stdout.read(), process.stderr.read(), process.wait(LIMIT)), (b'good bye', b'', 0))
+            is_stopped.clear()
+            has_ended.clear()
+
     def test_a_cut_is_not_taken_for_the_end(self):
         with tls_listener(self.made.server_context(), lambda connection: connection.sendall(b'half of it')) as target:
             status, out, err = connect(target, '--cafile', self.made.ca, '--linger', '10s')
@@ -185,16 +199,15 @@ class TlsConnect(unittest.TestCase):
             self.assertRegex(err, rf'^weir connect: [^\n]*{arguments[1]}[^\n]*unusable certificate or key\n$')
 
 
-class TlsPing(unittest.TestCase):
+class TlsPing(TlsTestCase):
     def test_round_trips(self):
-        with certificates() as made, Server('echo', LISTEN, *made.listening()) as server:
+        with Server('echo', LISTEN, *self.made.listening()) as server:
             for arguments in ([], ['--connections', 20], ['--count', 20, '--size', 1 << 20, '--connections', 3]):
                 with self.subTest(arguments):
-                    status, out, err = run('ping', server.target, '--cafile', made.ca, *arguments)
+                    status, out, err = run('ping', server.target, '--cafile', self.made.ca, *arguments)
                     self.assertEqual((status, err), (0, ''))
                     self.assertRegex(out, rf'^\d+ round trips of \d+ bytes to {server.target} on ')
-            server.interrupt()
-            self.assertEqual(server.end(), (130, '', ''))
+            self.ends_well(server)
 
 
 if __name__ == '__main__':

@@ -4,34 +4,20 @@ import contextlib
 import ssl
 import subprocess
 import threading
-import unittest
 
-from certificates import certificates
+from certificates import TlsTestCase
 from program import LIMIT, Server, main, noise, receive
 
 APIS = ('protocol', 'buffered', 'streams')
 LISTEN = 'tls://127.0.0.1:0'
 
 
-class TlsEcho(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
-
+class TlsEcho(TlsTestCase):
     def echo(self, *arguments, **options):
         return Server('echo', *arguments, *self.made.listening(), **options)
 
     def connect(self, server, context=None, name='127.0.0.1', which=0):
         return (context or self.made.client_context()).wrap_socket(server.connect(which), server_hostname=name)
-
-    def ends_well(self, server):
-        server.interrupt()
-        self.assertEqual(server.end(), (130, '', ''))
 
     def test_everything_comes_back_and_the_end_is_answered(self):
         for api in APIS:
@@ -54,6 +40,22 @@ class TlsEcho(unittest.TestCase):
                     connection.sendall(b'hello')
                     self.assertEqual(receive(connection, 5), b'hello')
                     connection.unwrap().close()
+            self.ends_well(server)
+
+    def test_a_client_comes_back_with_its_session(self):
+        with self.echo(LISTEN) as server:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = self.made.client_context()
+                context.minimum_version = context.maximum_version = version
+                session = None
+                for comes_back in (False, True):
+                    with self.subTest(version, comes_back=comes_back), \
+                            context.wrap_socket(server.connect(), server_hostname='127.0.0.1', session=session) as connection:
+                        connection.sendall(b'hello')
+                        self.assertEqual(receive(connection, 5), b'hello')  # the tickets of TLS 1.3 come before that
+                        self.assertEqual(connection.session_reused, comes_back)
+                        session = connection.session
+                        connection.unwrap().close()
             self.ends_well(server)
 
     def test_many_connections_at_once(self):
@@ -138,19 +140,14 @@ class TlsEcho(unittest.TestCase):
                 self.assertIn(alert, str(caught.exception).replace('_', ' ').lower())
 
 
-class SClient(unittest.TestCase):
+class SClient(TlsTestCase):
     """The same by OpenSSL's own client."""
 
     @classmethod
     def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
+        super().setUpClass()
         cls.server = cls.stack.enter_context(Server('echo', LISTEN, *cls.made.listening()))
         cls.strict = cls.stack.enter_context(Server('echo', LISTEN, '--client-ca', cls.made.ca, *cls.made.listening()))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
 
     def talk(self, server, *arguments, ca=None, line='a line\n'):
         """The line there and back: (exit status, what came back, stderr)."""

@@ -7,24 +7,14 @@ import socket
 import ssl
 import tempfile
 import threading
-import unittest
 
-from certificates import certificates, tls_listener
+from certificates import TlsTestCase, tls_listener
 from program import LIMIT, Server, listener, main, noise, read_all, receive, run
 
 PLAIN, TLS = 'tcp://127.0.0.1:0', 'tls://127.0.0.1:0'
 
 
-class TlsRelay(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
-
+class TlsRelay(TlsTestCase):
     def terminating(self, target, *arguments, **options):
         return Server('relay', TLS, target, *self.made.listening(), *arguments, **options)
 
@@ -33,10 +23,6 @@ class TlsRelay(unittest.TestCase):
 
     def connect(self, server):
         return self.made.client_context().wrap_socket(server.connect(), server_hostname='127.0.0.1')
-
-    def ends_well(self, server):
-        server.interrupt()
-        self.assertEqual(server.end(), (130, '', ''))
 
     def test_terminating_in_front_of_tcp_and_unix_sockets(self):
         with tempfile.TemporaryDirectory() as folder:

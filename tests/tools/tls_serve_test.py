@@ -3,44 +3,28 @@
 import contextlib
 import pathlib
 import socket
-import subprocess
 import tempfile
-import unittest
 
-from certificates import certificates
-from program import LIMIT, Server, main, noise
+from certificates import TlsTestCase
+from peers import curl
+from program import Server, main, noise
 
 LARGE = noise(5 << 20)
 
 
-def curl(*arguments):
-    done = subprocess.run(['curl', '-sS', '--noproxy', '*', '--max-time', str(LIMIT), *map(str, arguments)],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * LIMIT)
-    return done.returncode, done.stdout, done.stderr.decode()
-
-
-class TlsServe(unittest.TestCase):
+class TlsServe(TlsTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.stack = contextlib.ExitStack()
-        cls.made = cls.stack.enter_context(certificates())
+        super().setUpClass()
         cls.folder = pathlib.Path(cls.stack.enter_context(tempfile.TemporaryDirectory(prefix='weir-serve-')))
         (cls.folder / 'page').write_text('page')
         (cls.folder / 'large').write_bytes(LARGE)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.close()
 
     @contextlib.contextmanager
     def server(self, *arguments):
         with Server('serve', self.folder, '--listen', 'tls://127.0.0.1:0', *self.made.listening(), *arguments) as server:
             server.url = server.target.replace('tls:', 'https:')
             yield server
-
-    def ends_well(self, server):
-        server.interrupt()
-        self.assertEqual(server.end(), (130, '', ''))
 
     def test_files(self):
         with self.server() as server:

@@ -38,6 +38,16 @@ struct Exchange {
   bool is_reading = false;  // rather than writing what came
 };
 
+// False when the connection is gone: whether that is well, receiving tells.
+Coro<bool> drain(Exchange& exchange) {
+  try {
+    co_await exchange.writer.drain();
+  } catch (const std::system_error&) {
+    co_return false;
+  }
+  co_return true;
+}
+
 Coro<void> send_input(Exchange& exchange, StandardInput& input) {
   weir::StreamWriter& writer = exchange.writer;
   if (input.is_regular_file()) {
@@ -54,14 +64,17 @@ Coro<void> send_input(Exchange& exchange, StandardInput& input) {
       co_return;
     }
     writer.write(std::move(data));
-    co_await writer.drain();
+    const bool goes_on = co_await drain(exchange);
+    if (!goes_on) {
+      co_return;
+    }
   }
 }
 
 // Until no answer has come for a while after the last byte went out.
 Coro<void> wait_for_silence(Exchange& exchange) {
   exchange.writer.transport()->set_write_buffer_limits(0);
-  co_await exchange.writer.drain();
+  co_await drain(exchange);
   exchange.last_news = exchange.loop.time();
   for (;;) {
     const weir::Duration left = exchange.last_news + exchange.plan.linger - exchange.loop.time();
