@@ -33,7 +33,7 @@ struct Taken {
   void (*before)(int) = SIG_DFL;
   std::atomic<bool> is_kept{false};
 };
-constinit std::mutex taking;
+std::mutex taking;
 constinit std::array<Taken, last_signal + 1> taken;
 
 // On a thread of the system's for Ctrl-C, on the caller's for raise(). The C library forgets a handler when

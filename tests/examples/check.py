@@ -114,6 +114,19 @@ def check_echo_together(program):
         compare('the order of lines', positions, sorted(positions))
 
 
+def check_signal_handlers(program):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        running = subprocess.Popen([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            compare('signal_handlers', running.stdout.readline(), 'Event loop running, press Ctrl+C to interrupt.\n')
+            running.send_signal(number)
+            out, err = running.communicate(timeout=LIMIT)
+        finally:
+            running.kill()
+            running.wait()
+        compare('signal_handlers', (running.returncode, out, err), (0, f'got signal {number.name}: exit\n', ''))
+
+
 def check_udp_echo(server_program, client_program):
     check_echo(server_program, client_program, ['Starting UDP server'], UDP_SERVER, UDP_CLIENT)
 
@@ -157,6 +170,6 @@ def check_sweep(example, sweep, program):
 if __name__ == '__main__':
     example, arguments = sys.argv[1], sys.argv[2:]
     {'echo': check_echo, 'echo_together': check_echo_together, 'tls_echo': check_tls_echo, 'udp_echo': check_udp_echo,
-     'udp_echo_together': check_udp_echo_together, 'pages': check_pages}.get(
+     'udp_echo_together': check_udp_echo_together, 'signal_handlers': check_signal_handlers, 'pages': check_pages}.get(
         example, lambda *parts: (check_output if example in EXPECTED else check_sweep)(example, *parts))(*arguments)
     print(f'weir-tests: examples/{example} {os.environ.get("WEIR_BACKEND", "-")} passed=1 failed=0 skipped=0')

@@ -2,9 +2,11 @@
 #include "tests/net/net_test.hpp"
 #include "tests/support/system.hpp"
 
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "backends/chosen.hpp"
 #include "runtime/loop_access.hpp"
@@ -25,6 +27,20 @@ std::size_t pending_operations(EventLoop& loop) {
 }
 
 }  // namespace
+
+WEIR_TEST("WIN-005 Ctrl-C and Ctrl-Break wake a loop that is blocked in its poll") {
+  const Interrupter terminal;
+  for (const int number : {SIGINT, SIGBREAK}) {
+    CAPTURE(number);
+    auto woken = loop.create_future<void>();
+    loop.add_signal_handler(number, [&] { woken.set_result(); });
+    // It may come before the loop sleeps or afterwards; both must end it.
+    std::thread keyboard([&] { number == SIGINT ? terminal.interrupt() : terminal.press_break(); });
+    co_await woken;
+    keyboard.join();
+    CHECK(loop.remove_signal_handler(number));
+  }
+}
 
 TEST_CASE(
     "WIN-007 closing the loop waits for the operations that the system has, and frees their memory then") {
