@@ -22,6 +22,7 @@ TimeoutError::~TimeoutError() = default;
 NotSupportedError::~NotSupportedError() = default;
 ExceptionGroup::~ExceptionGroup() = default;
 RefCounted::~RefCounted() = default;
+void RefCounted::destroy() const noexcept { delete this; }
 
 NotSupportedError::NotSupportedError(std::string_view call, std::string_view capability)
     : std::runtime_error(std::string(call) + ": the backend " WEIR_BACKEND_NAME " lacks the capability '" +

@@ -74,7 +74,7 @@ bool TlsTransport::read_some() {
     }
     const std::span<std::byte> buffer = lend_buffer(protocol);
     if (buffer.empty()) {
-      return protocol_ != protocol;  // the new one is asked
+      return true;  // if it has set another protocol, that one is asked
     }
     const std::size_t count = decrypt_and_answer(buffer, status);
     if (count != 0 && !filled(protocol, count)) {

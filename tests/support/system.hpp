@@ -41,9 +41,6 @@ class Interrupter {
  public:
   Interrupter();  // on the main thread
   void interrupt() const;
-#if defined(_WIN32)
-  void press_break() const;  // Ctrl-Break
-#endif
 
  private:
   std::uintptr_t main_thread_ = 0;

@@ -127,7 +127,6 @@ Interrupter::Interrupter() {
   }
 }
 void Interrupter::interrupt() const { CHECK(::GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) != FALSE); }
-void Interrupter::press_break() const { CHECK(::GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, 0) != FALSE); }
 
 MachinePipe::MachinePipe() {
   HANDLE handles[2] = {};
