@@ -38,7 +38,7 @@ struct LoopAccess;
 struct NetState;
 struct LoopDebug;
 struct LoopResource;
-struct SignalState;
+class SignalState;
 class Inbox;
 struct GuestState;
 class TimerHeap;
