@@ -12,7 +12,7 @@ import sys
 import time
 
 import matrix
-from phases import CLANG, JOBS, ROOT, Check, build_all, check_tests, compiler_env, configure, run
+from phases import CLANG, JOBS, ROOT, Check, build_all, build_suite, check_tests, compiler_env, configure, run
 
 
 def git(*arguments):
@@ -57,9 +57,10 @@ HASHED = 'tests/sim_mixed_sim_test'
 
 
 def build_otherwise(other, env):
-    """The simulator's program and what check_hashes runs. Without TLS, so that this way of building is built at all."""
+    """The simulator's program and what check_hashes runs. Without TLS, so that this way of building is built at all, and without the
+    precompiled header, which must not be what a source compiles by."""
     def work():
-        options = ['-Dloop_backend=sim', '-Dtest_backends=sim', '-Dtools=true', '-Dtls=false']
+        options = ['-Dloop_backend=sim', '-Dtest_backends=sim', '-Dtools=true', '-Dtls=false', '-Db_pch=false']
         well, note = configure(other, options, env)()
         return well and run('ninja', '-C', other, '-j', JOBS, HASHED, 'tools/weir')[0], note
     return work
@@ -84,7 +85,7 @@ def check_hashes(build, other):
 
 
 def check_other_compiler(check, build, compiler, fast):
-    made, same, absent = 'other compiler, without TLS', 'same seeds, other compiler', 'a program without TLS'
+    made, same, absent = 'other compiler, without TLS', 'same seeds, other compiler', 'a program without TLS and network'
     why_not = '--fast' if fast else '' if shutil.which(CLANG) else f'there is no {CLANG}'
     if why_not:
         for phase in (made, same, absent):
@@ -94,7 +95,7 @@ def check_other_compiler(check, build, compiler, fast):
     other, env = f'build/check-hash-{name}', compiler_env(name)
     if check.phase(made, build_otherwise(other, env)):
         check.phase(same, check_hashes(build, other))
-        check.phase(absent, check_tests(check, other, ['tools/tls_absent.sim'], env))
+        check.phase(absent, check_tests(check, other, ['tools/refused.sim', 'tools/tls_absent.sim'], env))
 
 
 def changed_files():
@@ -190,11 +191,12 @@ def check_others(check, green, why_not):
         matrix.compare(check, green and others_green, others)
 
 
+# name -> what clang calls it, the suite that is built and tested, the environment of the tests. A race needs threads.
 SANITIZERS = {
-    'asan': ('address,undefined', {
+    'asan': ('address,undefined', None, {
         'ASAN_OPTIONS': 'detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1',
         'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}),
-    'tsan': ('thread', {'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1'}),
+    'tsan': ('thread', 'threads', {'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1'}),
 }
 
 
@@ -207,13 +209,14 @@ def with_symbols(options):
 def sanitize():
     check = Check()
     compiler = compiler_env('clang')
-    for name, (kind, env) in SANITIZERS.items():
+    for name, (kind, suite, env) in SANITIZERS.items():
         build = f'build/{name}'
         # -O1: at -O2 clang optimises some uses after free away.
         options = ['-Ddebug=true', '-Doptimization=1', f'-Db_sanitize={kind}', '-Db_lundef=false']
         if check.phase(f'{name}: configure', configure(build, options, compiler)):
-            if check.phase(f'{name}: build', build_all(build)):
-                check.phase(f'{name}: tests', check_tests(check, build, ['--timeout-multiplier', '5'], with_symbols(env)))
+            if check.phase(f'{name}: build', build_suite(build, suite) if suite else build_all(build)):
+                arguments = ['--timeout-multiplier', '5', *(['--suite', suite] if suite else [])]
+                check.phase(f'{name}: tests', check_tests(check, build, arguments, with_symbols(env)))
     return check.finish()
 
 

@@ -12,7 +12,7 @@ import sys
 import typing
 
 import conformance
-from phases import ROOT, Check, build_all, check_tests, configure, run
+from phases import CLANG, ROOT, Check, build_all, check_tests, compiler_env, configure, run
 
 README = ROOT / 'backends' / 'README.md'
 BEGIN = '<!-- table: begin; written by tools/matrix --write -->'
@@ -24,13 +24,18 @@ WINDOWS = os.name == 'nt'
 # tools/setup knows on Debian alone how to come by mingw and Wine, and Wine runs what the processor can.
 WINE = LINUX and platform.machine() == 'x86_64' and shutil.which('apt-get') is not None
 
+# Some of the backends are built by it where it is at hand, so that all suites have been compiled by both; systems with kqueue have it anyway.
+OTHER_COMPILER = 'clang' if LINUX and shutil.which(CLANG) else 'gcc'
+
 
 class Way(typing.NamedTuple):
-    """One way to run a backend: whether it can be gone here, in words, how the build is configured, and what tools/setup is told first."""
+    """One way to run a backend: whether it can be gone here, in words, how the build is configured, what tools/setup is told first, and
+    which compiler builds."""
     can: bool
     words: str
     options: list
     setup: list = []
+    compiler: str = 'gcc'
 
 
 # In the order of the table. The first way that can be gone is taken.
@@ -39,8 +44,9 @@ BACKENDS = {
     'epoll': [Way(LINUX, 'this Linux', [])],
     'libevent': [Way(POSIX, 'this system, over libevent', ['-Dloop_backend=libevent'])],
     'kqueue': [Way(BSD, 'this system', ['-Dloop_backend=kqueue']),
-               Way(LINUX, 'a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto', '-Dtools=false'])],
-    'poll': [Way(POSIX, 'this system', ['-Dloop_backend=poll'])],
+               Way(LINUX, 'a translation of kqueue(2) onto Linux, a test double', ['-Dloop_backend=auto', '-Dtools=false'],
+                   compiler=OTHER_COMPILER)],
+    'poll': [Way(POSIX, 'this system', ['-Dloop_backend=poll'], compiler=OTHER_COMPILER)],
     'iocp': [Way(WINDOWS, 'this Windows', ['-Dloop_backend=iocp']),
              Way(WINE, 'Wine, cross built; installs what tools/setup --windows names', [
                  '--cross-file', 'tools/cross/x86_64-w64-mingw32.ini', '--cross-file', 'build/mingw-paths.ini',
@@ -88,8 +94,9 @@ def test_native(check):
 def test_other(check, name):
     """True when all is green."""
     build, way = build_directory(name), way_of(name)
-    options = [*STRICT, *way.options, f'-Dtest_backends={name}']
-    return (check.phase(f'{name}: configure', configure(build, options, {}))
+    # Lines for a debugger are a good part of the time, most of all of the linker for Windows.
+    options = [*STRICT, '-Ddebug=false', *way.options, f'-Dtest_backends={name}']
+    return (check.phase(f'{name}: configure', configure(build, options, compiler_env(way.compiler)))
             and check.phase(f'{name}: build', build_all(build))
             and check.phase(f'{name}: tests', check_tests(check, build, WITHOUT_PACKAGING)))
 

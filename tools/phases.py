@@ -4,6 +4,7 @@ A phase that fails does not keep the next from running, unless the next needs wh
 """
 
 import collections
+import json
 import os
 import pathlib
 import re
@@ -20,6 +21,8 @@ CLANG = 'clang++-19'
 # Windows starts no scripts, and as one some install Meson.
 MESON = ['meson'] if os.name != 'nt' or (shutil.which('meson') or '').lower().endswith('.exe') else [
     sys.executable, '-m', 'mesonbuild.mesonmain']
+# By default ccache leaves alone what is compiled with a precompiled header.
+CACHE = {'CCACHE_SLOPPINESS': 'pch_defines,time_macros'}
 Counts = collections.namedtuple('Counts', 'passed failed skipped')
 CLOSING = re.compile(r'^weir-tests: (\S+) (\S+) passed=(\d+) failed=(\d+) skipped=(\d+)$', re.MULTILINE)
 SKIP = re.compile(r'^weir-skip:[ ]*(\S*)[ ]*(.*)$', re.MULTILINE)
@@ -66,7 +69,7 @@ def run(*command, env=None, quiet=False):
     """Runs with the output visible; quiet: returned, and shown only by the caller."""
     done = subprocess.run([str(part) for part in command], cwd=ROOT, stdin=subprocess.DEVNULL, text=True, errors='replace',
                           stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT if quiet else None,
-                          env={**os.environ, **(env or {})})
+                          env={**os.environ, **CACHE, **(env or {})})
     return done.returncode == 0, done.stdout or ''
 
 
@@ -92,6 +95,19 @@ def configure(build, options, env):
 
 def build_all(build):
     return lambda: (run('ninja', '-C', build, '-j', JOBS)[0], '')
+
+
+def build_suite(build, suite):
+    """Only the programs of one of Meson's suites."""
+    def work():
+        well, output = run(*MESON, 'introspect', '--tests', build, quiet=True)
+        if not well:
+            print(output)
+            return False, ''
+        programs = {os.path.relpath(test['cmd'][0], ROOT / build) for test in json.loads(output)
+                    if any(one.endswith(':' + suite) for one in test['suite'])}
+        return run('ninja', '-C', build, '-j', JOBS, *sorted(programs))[0], f'{len(programs)} programs'
+    return work
 
 
 TAIL = 25

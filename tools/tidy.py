@@ -154,7 +154,8 @@ def check_cpp(path, text):
                 if rule.pattern.search(line):
                     yield number, rule.name, rule.advice
     is_header = path.endswith('.hpp')
-    if is_header and '#pragma once' not in text:
+    # As the main file of a compilation, which a precompiled header is, it would be warned of.
+    if is_header and '#pragma once' not in text and not path.endswith('/precompiled.hpp'):
         yield 1, 'pragma-once', 'a header begins with #pragma once'
     if not text.lstrip().startswith('//'):
         yield 1, 'opening', 'a file opens with one to five lines saying what it owns and what it does not'
@@ -199,7 +200,7 @@ def check_backends_includes(texts):
 
 
 def check_dead(texts):
-    """A source that no meson.build names, and a private header that nobody includes."""
+    """A source that no meson.build names, and a private header that nobody includes or names."""
     named = {}
     for path, text in texts.items():
         if path.endswith('meson.build'):
@@ -213,7 +214,7 @@ def check_dead(texts):
             continue
         if path.endswith('.cpp') and path not in named:
             yield path, 1, 'dead-file', 'no meson.build names this source'
-        elif path.endswith('.hpp') and '/include/' not in path and path.rpartition('/')[2] not in included:
+        elif path.endswith('.hpp') and path not in named and '/include/' not in path and path.rpartition('/')[2] not in included:
             yield path, 1, 'dead-file', 'nobody includes this header'
 
 

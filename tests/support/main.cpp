@@ -1,6 +1,8 @@
 // The main of every test executable. Its last lines tell tools/check which statements of tests/conformance.md
 // have had a case, and the counts.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>  // once more, where the precompiled header has read it already
+
 #include "tests/support/weir_test.hpp"
 
 #include <cstdio>

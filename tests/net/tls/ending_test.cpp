@@ -137,18 +137,18 @@ WEIR_TEST("TLS-005 a time-out of zero or less is an invalid argument") {
     connection.port = 1;
     connection.ssl = &client;
     connection.ssl_handshake_timeout = wrong;
-    CHECK_THROWS_AS(loop.create_connection(factory, connection), std::invalid_argument);
+    CHECK_THROWS_AS((void)loop.create_connection(factory, connection), std::invalid_argument);
     connection.ssl_handshake_timeout.reset();
     connection.ssl_shutdown_timeout = wrong;
-    CHECK_THROWS_AS(loop.create_connection(factory, connection), std::invalid_argument);
+    CHECK_THROWS_AS((void)loop.create_connection(factory, connection), std::invalid_argument);
     ServerOptions serving;
     serving.host = "127.0.0.1";
     serving.ssl = &server;
     serving.ssl_handshake_timeout = wrong;
-    CHECK_THROWS_AS(loop.create_server(factory, serving), std::invalid_argument);
+    CHECK_THROWS_AS((void)loop.create_server(factory, serving), std::invalid_argument);
     serving.ssl_handshake_timeout.reset();
     serving.ssl_shutdown_timeout = wrong;
-    CHECK_THROWS_AS(loop.create_server(factory, serving), std::invalid_argument);
+    CHECK_THROWS_AS((void)loop.create_server(factory, serving), std::invalid_argument);
   }
   co_return;
 }

@@ -117,7 +117,8 @@ WEIR_TEST("TLS-010 start_tls refuses a wrong context and a transport that cannot
   const SSLContext of_server = server_context();
   const SSLContext of_client = client_context();
   const auto refused = [&](Ref<Transport> transport, const SSLContext& context, StartTLSOptions options) {
-    CHECK_THROWS_AS(loop.start_tls(std::move(transport), protocol, context, options), std::invalid_argument);
+    CHECK_THROWS_AS((void)loop.start_tls(std::move(transport), protocol, context, options),
+                    std::invalid_argument);
   };
   StartTLSOptions serving;
   serving.server_side = true;
@@ -128,7 +129,7 @@ WEIR_TEST("TLS-010 start_tls refuses a wrong context and a transport that cannot
   refused(pair.client, of_client, {});
   refused({}, of_client, connecting);
   refused(pair.client, create_default_context(Purpose::client_auth), serving);
-  CHECK_THROWS_AS(loop.start_tls(pair.client, {}, of_client, connecting), std::invalid_argument);
+  CHECK_THROWS_AS((void)loop.start_tls(pair.client, {}, of_client, connecting), std::invalid_argument);
   auto [from, to] = File::pipe();
   auto pipe = co_await loop.connect_write_pipe([] { return make_ref<Recorder>(); }, std::move(to));
   refused(pipe.first, of_client, connecting);
