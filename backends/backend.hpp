@@ -33,6 +33,7 @@ enum class Capability : std::uint8_t {
   peer_credentials,       // of Unix connections
   pollable_descriptor,    // one that is readable when there is something to collect
   datagram_errors,        // connected datagram sockets hear that nobody receives
+  subprocesses,           // children can be started
   // No backend has these yet: names of hosts outside ASCII, those that end in ".local", and a system that
   // encrypts what a socket of TLS sends.
   internationalized_names,

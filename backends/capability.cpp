@@ -35,6 +35,8 @@ std::string_view capability_name(Capability capability) noexcept {
       return "descriptor_passing";
     case Capability::peer_credentials:
       return "peer_credentials";
+    case Capability::subprocesses:
+      return "subprocesses";
   }
   return "unknown";
 }

@@ -48,6 +48,8 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "descriptors travel over Unix sockets";
     case Capability::peer_credentials:
       return "process and user at the other end of a Unix socket";
+    case Capability::subprocesses:
+      return "children can be started (subprocess_exec)";
   }
   return "";
 }

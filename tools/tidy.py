@@ -22,7 +22,7 @@ HEADER_LINES, SOURCE_LINES, FUNCTION_LINES, COLUMNS = 300, 600, 70, 110
 
 # The only files outside backends/ that may include a header of the operating system.
 PLATFORM_FILES = re.compile(
-    r'^(backends/(?!include/)|runtime/(signals_(posix|windows)|thread_pool)\.cpp|tests/|net/(address|socket)\w*\.cpp|subprocess/spawn_\w+\.cpp)')
+    r'^(backends/(?!include/)|runtime/(signals_(posix|windows)|thread_pool)\.cpp|tests/|net/(address|socket)\w*\.cpp|subprocess/child_process_\w+\.cpp)')
 PLATFORM_HEADER = (r'#\s*include\s*<(sys/[\w/]+|linux/[\w/]+|netinet/[\w/]+|arpa/\w+|net/if|netdb|unistd|poll|fcntl|signal|pthread|'
                    r'windows|winsock2|ws2tcpip|mswsock|io|process)\.h>')
 THIRD_PARTY_HEADER = r'#\s*include\s*<(openssl/|ares|event2/|liburing)'
@@ -52,8 +52,8 @@ RULES = [
          unless=r'^tests/runtime/loop_io_test\.cpp'),  # measures what idling costs, so something must last
     Rule('chance', r'\brandom_device\b|\bs?rand\s*\(', 'take a seed as an argument'),
     Rule('dup', r'(?<![\w.>])(::)?dup[23]?\s*\(|\bF_DUPFD', 'one registration per descriptor: share the owner, never the number',
-         # Reads the process's stderr; File::duplicate; what dup2() does to a knote.
-         unless=r'^(tests/runtime/report_helpers\.hpp|backends/posix/files\.cpp|tests/support/kqueue/|tests/backends/kqueue_double_test\.cpp)'),
+         # Reads the process's stderr; a child's standard descriptors; File::duplicate; what dup2() does to a knote.
+         unless=r'^(tests/runtime/report_helpers\.hpp|subprocess/child_process_linux\.cpp|backends/posix/files\.cpp|tests/support/kqueue/|tests/backends/kqueue_double_test\.cpp)'),
     Rule('virtual', r'\bvirtual\b', 'a concept or a template; virtual is for what users implement (VIRTUAL_FILES in tools/tidy.py)',
          unless=VIRTUAL_FILES.pattern),
     Rule('platform-header', PLATFORM_HEADER, 'keep it in backends/ or one of PLATFORM_FILES in tools/tidy.py',

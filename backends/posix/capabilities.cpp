@@ -16,6 +16,7 @@ bool posix_has(Capability capability) noexcept {
       return ipv6;
     }
     case Capability::abstract_unix_sockets:
+    case Capability::subprocesses:
 #ifdef __linux__
       return true;
 #else

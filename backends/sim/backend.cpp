@@ -57,6 +57,7 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::multicast_dns:
     case Capability::kernel_tls:
     case Capability::pollable_descriptor:
+    case Capability::subprocesses:
       break;
   }
   return false;

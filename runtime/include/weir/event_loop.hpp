@@ -307,6 +307,15 @@ class WEIR_API EventLoop {
   bool remove_writer(native_socket descriptor);
   bool remove_writer(const Socket& socket);
 
+  // --- Subprocesses (defined in subprocess/, documented with their options in <weir/subprocess/exec.hpp>)
+
+  template <class F>
+  Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> subprocess_exec(
+      F&& factory, const std::vector<std::string>& args, SubprocessOptions options);
+  template <class F>
+  Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> subprocess_shell(
+      F&& factory, std::string_view command, SubprocessOptions options);
+
   // --- Signals
 
   // Calls `callback` in the loop, as call_soon would, when the process has got the signal since it was called

@@ -75,4 +75,9 @@ struct AddrInfoOptions;
 struct ResolverOptions;
 enum class NameInfoFlags : std::uint32_t;
 
+// subprocess
+class SubprocessProtocol;
+class SubprocessTransport;
+struct SubprocessOptions;
+
 }  // namespace weir::inline WEIR_ABI

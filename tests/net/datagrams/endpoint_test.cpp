@@ -258,7 +258,7 @@ class SeesContext final : public DatagramRecorder {
 
 }  // namespace
 
-WEIR_TEST("DGRM-001 callbacks run in the context in which create_datagram_endpoint was called") {
+WEIR_TEST("DGRM-001 CTX-007 callbacks run in the context in which create_datagram_endpoint was called") {
   if (lacks("DGRM-001", "datagram_errors")) {
     co_return;
   }

@@ -17,7 +17,7 @@
 namespace weir::inline WEIR_ABI {
 
 namespace detail {
-enum class ProtocolKind : std::uint8_t { stream, buffered, datagram };
+enum class ProtocolKind : std::uint8_t { stream, buffered, datagram, subprocess };
 }  // namespace detail
 
 // What all protocols have (asyncio.BaseProtocol). A transport keeps its protocol alive until connection_lost

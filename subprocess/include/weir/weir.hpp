@@ -42,6 +42,9 @@
 #include <weir/remote.hpp>
 #include <weir/runner.hpp>
 #include <weir/sim.hpp>
+#include <weir/subprocess/exec.hpp>
+#include <weir/subprocess/protocol.hpp>
+#include <weir/subprocess/transport.hpp>
 #include <weir/task.hpp>
 #include <weir/task_base.hpp>
 #include <weir/tasks.hpp>

@@ -1,0 +1,42 @@
+// ChildProcess: one child of this process, by a descriptor that stands for it and no number that others may
+// get.
+#pragma once
+
+#include "subprocess/spawn_plan.hpp"
+
+#include <weir/net/file.hpp>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+namespace weir::inline WEIR_ABI::detail {
+
+// Ends a child whatever it does (SIGKILL).
+inline constexpr int kill_signal = 9;
+
+class ChildProcess {
+ public:
+  // The child's descriptors 0, 1 and 2; invalid_file: the parent's.
+  using Standard = std::array<native_file, 3>;
+
+  // Starts it. Throws std::system_error that names the step that failed; then there is no child.
+  ChildProcess(const SpawnPlan& plan, const Standard& standard);
+
+  int pid() const noexcept { return pid_; }
+  // Readable when the child has ended.
+  native_file descriptor() const noexcept { return process_.native_handle(); }
+  // How it ended, as SubprocessTransport::get_returncode() says it, and it is reaped; nothing while it runs.
+  // Not asked again after that.
+  std::optional<int> reap() noexcept;
+  // Waits for the end of a child that was killed.
+  void wait() noexcept;
+  // 0 or a negated errno. The child must not have been reaped.
+  std::int64_t send_signal(int signal) const noexcept;
+
+ private:
+  File process_;
+  int pid_ = 0;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

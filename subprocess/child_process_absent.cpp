@@ -1,0 +1,17 @@
+// Where children cannot be started yet: nothing gets here, because plans are refused before.
+#include "subprocess/child_process.hpp"
+
+#include <weir/exceptions.hpp>
+
+#include <cerrno>
+
+namespace weir::inline WEIR_ABI::detail {
+
+ChildProcess::ChildProcess(const SpawnPlan& plan, const Standard&) {
+  throw NotSupportedError(plan.call, "subprocesses");
+}
+std::optional<int> ChildProcess::reap() noexcept { return {}; }
+void ChildProcess::wait() noexcept {}
+std::int64_t ChildProcess::send_signal(int) const noexcept { return -ESRCH; }
+
+}  // namespace weir::inline WEIR_ABI::detail

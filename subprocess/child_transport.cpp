@@ -1,0 +1,263 @@
+// The life of a child: pipes, its end, and connection_lost when both are over.
+#include "subprocess/child_transport.hpp"
+
+#include "net/begin_awaiter.hpp"
+#include "net/os_error.hpp"
+#include "net/transport_calls.hpp"
+
+#include <weir/log.hpp>
+#include <weir/net/pipe.hpp>
+
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace weir::inline WEIR_ABI {
+
+SubprocessProtocol::~SubprocessProtocol() = default;
+void SubprocessProtocol::connection_made(Ref<SubprocessTransport>) {}
+void SubprocessProtocol::pipe_data_received(int, std::span<const std::byte>) {}
+void SubprocessProtocol::pipe_connection_lost(int, std::exception_ptr) {}
+void SubprocessProtocol::process_exited() {}
+
+SubprocessTransport::~SubprocessTransport() = default;
+void SubprocessTransport::terminate() { send_signal(SIGTERM); }
+void SubprocessTransport::kill() { send_signal(detail::kill_signal); }
+
+namespace detail {
+
+// The protocol of one pipe. It keeps the transport until the pipe is lost.
+class ChildTransport::Pipe final : public Protocol {
+ public:
+  Pipe(ChildTransport& child, int fd) noexcept : child_(&child), fd_(fd) {}
+
+  void data_received(std::span<const std::byte> data) override { child_->received(fd_, data); }
+  void pause_writing() override { child_->flow(&BaseProtocol::pause_writing); }
+  void resume_writing() override { child_->flow(&BaseProtocol::resume_writing); }
+  void connection_lost(std::exception_ptr error) override { child_->pipe_lost(fd_, std::move(error)); }
+
+ private:
+  ~Pipe() override = default;
+
+  Ref<ChildTransport> child_;
+  int fd_;
+};
+
+namespace {
+
+// The two ends of what becomes one of the child's standard descriptors.
+struct Ends {
+  File of_child;
+  File of_parent;
+};
+
+Ends open_ends(const SpawnPlan& plan, int fd) {
+  const Stdio stdio = plan.stdio[static_cast<std::size_t>(fd)];
+  if (stdio.kind() == Stdio::Kind::devnull) {
+    return {File::open("/dev/null", fd == 0 ? FileMode::read : FileMode::write), {}};
+  }
+  if (stdio.kind() != Stdio::Kind::pipe) {
+    return {};
+  }
+  auto [reading, writing] = File::pipe();
+  // Nobody expects that its standard input or output cannot be waited for.
+  (fd == 0 ? reading : writing).set_non_blocking(false);
+  return fd == 0 ? Ends{std::move(reading), std::move(writing)}
+                 : Ends{std::move(writing), std::move(reading)};
+}
+
+}  // namespace
+
+ChildTransport::ChildTransport(EventLoop& loop, Ref<SubprocessProtocol> protocol, ChildProcess child)
+    : LoopResource(loop, &loop_closed), child_(std::move(child)), protocol_(std::move(protocol)) {
+  on_ready = &exit_seen;
+}
+
+Ref<ChildTransport> ChildTransport::make(EventLoop& loop, Ref<SubprocessProtocol> protocol,
+                                         const SpawnPlan& plan) {
+  if (protocol == nullptr) {
+    throw std::invalid_argument("the protocol factory returned no protocol");
+  }
+  std::array<Ends, 3> ends;
+  ChildProcess::Standard standard{};
+  for (int fd = 0; fd != 3; ++fd) {
+    const auto at = static_cast<std::size_t>(fd);
+    const Stdio stdio = plan.stdio[at];
+    ends[at] = open_ends(plan, fd);
+    standard[at] = ends[at].of_child.is_open() ? ends[at].of_child.native_handle() : stdio.native();
+    if (stdio.kind() == Stdio::Kind::merged) {
+      standard[at] = standard[1] != invalid_file ? standard[1] : 1;
+    }
+  }
+  Ref<ChildTransport> transport(new ChildTransport(loop, std::move(protocol), ChildProcess(plan, standard)));
+  transport->add_ref();  // its own, until connection_lost or the loop's end
+  try {
+    for (int fd = 0; fd != 3; ++fd) {
+      if (File& end = ends[static_cast<std::size_t>(fd)].of_parent; end.is_open()) {
+        transport->add_pipe(fd, std::move(end));
+      }
+    }
+    check(LoopAccess::backend(loop).watch(transport->child_.descriptor(), *transport), plan.call);
+  } catch (...) {
+    transport->child_.send_signal(kill_signal);
+    transport->child_.wait();
+    transport->let_go();
+    throw;
+  }
+  return transport;
+}
+
+void ChildTransport::add_pipe(int fd, File end) {
+  weir::Socket taken = take_pipe(*loop, std::move(end), "subprocess_exec");
+  pipes_[static_cast<std::size_t>(fd)] = StreamTransport::make_pipe(
+      *loop, taken, make_ref<Pipe>(*this, fd), context_, fd == 0 ? Direction::write : Direction::read);
+}
+
+template <class Call>
+void ChildTransport::tell(const char* message, Call call) noexcept {
+  const Ref<SubprocessProtocol> protocol = protocol_;
+  if (protocol == nullptr) {
+    return;
+  }
+  try {
+    const ContextScope scope(context_);
+    call(*protocol);
+  } catch (...) {
+    report_failure(*this, protocol_.get(), "subprocess " + std::to_string(child_.pid()), message,
+                   std::current_exception());
+  }
+}
+
+void ChildTransport::begin() noexcept {
+  const std::array<Ref<StreamTransport>, 3> pipes = pipes_;
+  for (const Ref<StreamTransport>& pipe : pipes) {
+    if (pipe != nullptr) {
+      pipe->begin();
+    }
+  }
+  tell("protocol.connection_made() failed",
+       [this](SubprocessProtocol& protocol) { protocol.connection_made(Ref<SubprocessTransport>(this)); });
+}
+
+void ChildTransport::set_protocol(Ref<BaseProtocol> protocol) {
+  if (protocol == nullptr) {
+    throw std::invalid_argument("set_protocol: the protocol is null");
+  }
+  if (protocol->kind() != ProtocolKind::subprocess) {
+    throw std::invalid_argument("set_protocol: a SubprocessProtocol was expected");
+  }
+  if (protocol_ != nullptr) {
+    protocol_ = Ref<SubprocessProtocol>(static_cast<SubprocessProtocol*>(protocol.get()));
+  }
+}
+
+Ref<Transport> ChildTransport::get_pipe_transport(int fd) const noexcept {
+  return fd < 0 || fd > 2 ? Ref<Transport>() : Ref<Transport>(pipes_[static_cast<std::size_t>(fd)]);
+}
+
+void ChildTransport::send_signal(int signal) {
+  const std::int64_t result = returncode_ ? -ESRCH : child_.send_signal(signal);
+  if (result < 0) {
+    throw os_error(result, "send_signal " + std::to_string(signal));
+  }
+}
+
+void ChildTransport::close() noexcept {
+  if (closing_ || LoopAccess::is_closing(*loop)) {
+    return;
+  }
+  const Ref<ChildTransport> self(this);
+  closing_ = true;
+  for (const Ref<StreamTransport>& pipe : pipes_) {
+    if (pipe != nullptr) {
+      pipe->abort();
+    }
+  }
+  if (!returncode_) {
+    child_.send_signal(kill_signal);
+  }
+}
+
+void ChildTransport::pipe_lost(int fd, std::exception_ptr error) noexcept {
+  pipes_[static_cast<std::size_t>(fd)].reset();
+  tell("protocol.pipe_connection_lost() failed",
+       [&](SubprocessProtocol& protocol) { protocol.pipe_connection_lost(fd, std::move(error)); });
+  finish_when_done();
+}
+
+void ChildTransport::exit_seen(Watch& watch) noexcept {
+  const Ref<ChildTransport> self(&static_cast<ChildTransport&>(watch));
+  const std::optional<int> returncode = self->child_.reap();
+  if (!returncode) {
+    return;
+  }
+  self->returncode_ = returncode;
+  LoopAccess::backend(*self->loop).unwatch(*self);
+  self->tell("protocol.process_exited() failed",
+             [](SubprocessProtocol& protocol) { protocol.process_exited(); });
+  self->finish_when_done();
+}
+
+void ChildTransport::finish_when_done() noexcept {
+  const bool pipes_open = pipes_[0] != nullptr || pipes_[1] != nullptr || pipes_[2] != nullptr;
+  if (!returncode_ || pipes_open || finishing_) {
+    return;
+  }
+  finishing_ = true;
+  closing_ = true;
+  LoopAccess::ready(*loop).push(&run_lost, this);
+}
+
+void ChildTransport::run_lost(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {
+  if (action == ReadyAction::run) {
+    const Ref<ChildTransport> self(static_cast<ChildTransport*>(object));
+    self->tell("protocol.connection_lost() failed",
+               [](SubprocessProtocol& protocol) { protocol.connection_lost(nullptr); });
+    self->let_go();
+  }
+}
+
+void ChildTransport::loop_closed(LoopResource& resource) noexcept {
+  const Ref<ChildTransport> self(&static_cast<ChildTransport&>(resource));
+  if (!self->returncode_) {
+    log(LogLevel::warning,
+        "unclosed subprocess " + std::to_string(self->get_pid()) + ": its loop was closed, and it is killed");
+    self->child_.send_signal(kill_signal);
+    self->child_.wait();
+    self->returncode_ = -kill_signal;
+  }
+  self->closing_ = true;
+  self->let_go();
+}
+
+// Of everybody, and of itself. Its caller holds it.
+void ChildTransport::let_go() noexcept {
+  leave();
+  for (Ref<StreamTransport>& pipe : pipes_) {
+    if (const Ref<StreamTransport> open = std::move(pipe); open != nullptr) {
+      open->abort();
+    }
+  }
+  protocol_.reset();
+  context_ = Context();
+  const auto own = Ref<ChildTransport>::adopt(this);
+}
+
+Coro<Ref<SubprocessTransport>> start_child(EventLoop& loop, Ref<SubprocessProtocol> protocol,
+                                           std::shared_ptr<const SpawnPlan> plan) {
+  const Ref<ChildTransport> transport = ChildTransport::make(loop, std::move(protocol), *plan);
+  BeginAwaiter<ChildTransport> beginning(*transport, plan->call);
+  try {
+    co_await beginning;
+  } catch (...) {
+    transport->close();
+    throw;
+  }
+  co_return transport;
+}
+
+}  // namespace detail
+
+}  // namespace weir::inline WEIR_ABI

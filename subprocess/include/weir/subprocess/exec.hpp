@@ -1,0 +1,141 @@
+// subprocess_exec and subprocess_shell: child processes as transports with protocols.
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/coro.hpp>
+#include <weir/detail/callback.hpp>
+#include <weir/detail/raw_address.hpp>
+#include <weir/event_loop.hpp>
+#include <weir/subprocess/protocol.hpp>
+#include <weir/subprocess/transport.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace weir::inline WEIR_ABI {
+
+// What the child's input, output or error output is: the values of asyncio's stdin=, stdout= and stderr=.
+class Stdio {
+ public:
+  enum class Kind : std::uint8_t { inherit, pipe, devnull, file, merged };
+
+  // What the parent has (None).
+  static constexpr Stdio inherit() noexcept { return Stdio(Kind::inherit); }
+  // A new pipe, whose other end the transport has (subprocess.PIPE).
+  static constexpr Stdio pipe() noexcept { return Stdio(Kind::pipe); }
+  // The null device (subprocess.DEVNULL).
+  static constexpr Stdio devnull() noexcept { return Stdio(Kind::devnull); }
+  // This open file, which stays the caller's and must be open until the call has returned a coroutine that
+  // was awaited.
+  static constexpr Stdio file(native_file native) noexcept { return Stdio(Kind::file, native); }
+  // For the error output: where the output goes (subprocess.STDOUT).
+  static constexpr Stdio merged() noexcept { return Stdio(Kind::merged); }
+
+  constexpr Kind kind() const noexcept { return kind_; }
+  // invalid_file unless it is a file.
+  constexpr native_file native() const noexcept { return native_; }
+
+ private:
+  constexpr explicit Stdio(Kind kind, native_file native = invalid_file) noexcept
+      : kind_(kind), native_(native) {}
+
+  Kind kind_;
+  native_file native_;
+};
+
+// What subprocess_exec and subprocess_shell can be told. What it points to is copied by the call.
+struct SubprocessOptions {
+  Stdio std_in = Stdio::pipe();   // stdin
+  Stdio std_out = Stdio::pipe();  // stdout
+  Stdio std_err = Stdio::pipe();  // stderr
+  // The child's working directory; empty: the parent's.
+  std::string_view cwd = {};
+  // The child's whole environment, "NAME=value" each; nothing: a copy of the parent's.
+  std::optional<std::span<const std::string>> env = {};
+  // The program to start, when it is not to be looked up as the first argument.
+  std::string_view executable = {};
+  // Descriptors of the parent that the child has, too, under the same numbers.
+  std::span<const native_file> pass_fds = {};
+  // The child has no other descriptors than 0, 1, 2 and those of pass_fds. Without it, those that are not
+  // close-on-exec go to the child.
+  bool close_fds = true;
+  // The child leads a new session (setsid).
+  bool start_new_session = false;
+  // The child is in this process group; 0: leads a new one.
+  std::optional<int> process_group = {};
+  // The permissions that the child's new files do not get.
+  std::optional<unsigned> umask = {};
+};
+
+namespace detail {
+
+struct SpawnPlan;
+
+// The options, checked, with what they pointed to.
+WEIR_API std::shared_ptr<const SpawnPlan> plan_exec(EventLoop& loop, const std::vector<std::string>& args,
+                                                    const SubprocessOptions& options);
+WEIR_API std::shared_ptr<const SpawnPlan> plan_shell(EventLoop& loop, std::string_view command,
+                                                     const SubprocessOptions& options);
+// Starts the child, and gives its transport after connection_made.
+WEIR_API Coro<Ref<SubprocessTransport>> start_child(EventLoop& loop, Ref<SubprocessProtocol> protocol,
+                                                    std::shared_ptr<const SpawnPlan> plan);
+
+template <class T>
+inline constexpr bool is_subprocess_protocol_ref = false;
+template <std::derived_from<SubprocessProtocol> P>
+inline constexpr bool is_subprocess_protocol_ref<Ref<P>> = true;
+
+// A callable that returns a Ref of a class that derives from SubprocessProtocol.
+template <class F>
+concept SubprocessProtocolFactory =
+    std::invocable<std::decay_t<F>&> && is_subprocess_protocol_ref<ProtocolRef<F>>;
+
+template <class P, class F>
+Coro<std::pair<Ref<SubprocessTransport>, P>> start_child_with(EventLoop& loop, F factory,
+                                                              std::shared_ptr<const SpawnPlan> plan) {
+  P protocol = factory();
+  Ref<SubprocessTransport> transport = co_await start_child(loop, protocol, std::move(plan));
+  co_return std::pair<Ref<SubprocessTransport>, P>(std::move(transport), std::move(protocol));
+}
+
+}  // namespace detail
+
+// Starts `args[0]`, looked up in PATH unless it has a slash, with the arguments `args`, calls `factory` once
+// for a protocol, and gives transport and protocol after connection_made (loop.subprocess_exec). Any loop on
+// any thread; SIGCHLD is neither needed nor touched. In the child all signals have their default dispositions
+// and none is blocked. What it throws, and then there is neither a child nor a descriptor:
+// std::invalid_argument for no arguments, a NUL in one, and options that contradict each other;
+// std::system_error that names the step that failed and what with, such as "subprocess_exec: exec /no/such";
+// what the factory throws; CancelledError, and then the child is killed; NotSupportedError "subprocesses"
+// where there are none.
+template <class F>
+Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::subprocess_exec(
+    F&& factory, const std::vector<std::string>& args, SubprocessOptions options) {
+  static_assert(detail::SubprocessProtocolFactory<F>,
+                "the factory must return a Ref<P>, P deriving from SubprocessProtocol");
+  detail::check_not_empty(factory, "subprocess_exec");
+  return detail::start_child_with<detail::ProtocolRef<F>, std::decay_t<F>>(
+      *this, std::forward<F>(factory), detail::plan_exec(*this, args, options));
+}
+
+// The same with `/bin/sh -c command` (loop.subprocess_shell). What comes from outside must not get into
+// `command` unquoted.
+template <class F>
+Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::subprocess_shell(
+    F&& factory, std::string_view command, SubprocessOptions options) {
+  static_assert(detail::SubprocessProtocolFactory<F>,
+                "the factory must return a Ref<P>, P deriving from SubprocessProtocol");
+  detail::check_not_empty(factory, "subprocess_shell");
+  return detail::start_child_with<detail::ProtocolRef<F>, std::decay_t<F>>(
+      *this, std::forward<F>(factory), detail::plan_shell(*this, command, options));
+}
+
+}  // namespace weir::inline WEIR_ABI

@@ -1,0 +1,40 @@
+// SubprocessTransport: a child process and the pipes to it (asyncio.SubprocessTransport).
+#pragma once
+
+#include <weir/config.hpp>
+#include <weir/net/transport.hpp>
+#include <weir/ref.hpp>
+
+#include <optional>
+
+namespace weir::inline WEIR_ABI {
+
+// Given to a protocol's connection_made. All functions are for the loop's thread. It keeps itself and its
+// protocol alive until connection_lost has run. When the loop closes first, a child that still runs is killed
+// and reaped, a warning is logged, and connection_lost is not called. close() closes the pipes, dropping what
+// the child has not read, and kills a child that still runs; process_exited and connection_lost follow.
+class WEIR_API SubprocessTransport : public BaseTransport {
+ public:
+  // The child's process id; also after its end, when the system may have given it to another (get_pid).
+  virtual int get_pid() const noexcept = 0;
+  // How the child ended: its exit status, or the negated number of the signal that killed it; nothing while
+  // it runs (get_returncode). 255 when somebody else in this process waited for the child and the system does
+  // not tell twice.
+  virtual std::optional<int> get_returncode() const noexcept = 0;
+  // The pipe to (0) or from (1, 2) that descriptor of the child; null when there is none, or it is closed
+  // (get_pipe_transport).
+  virtual Ref<Transport> get_pipe_transport(int fd) const noexcept = 0;
+  // Sends a signal to the child (send_signal). It never reaches another process. Throws std::system_error:
+  // std::errc::no_such_process when the child has ended, std::errc::invalid_argument for a signal that there
+  // is not, std::errc::operation_not_permitted for a child that has become somebody else.
+  virtual void send_signal(int signal) = 0;
+  // send_signal(SIGTERM) (terminate).
+  void terminate();
+  // send_signal(SIGKILL) (kill).
+  void kill();
+
+ protected:
+  ~SubprocessTransport() override;
+};
+
+}  // namespace weir::inline WEIR_ABI

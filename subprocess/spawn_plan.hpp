@@ -1,0 +1,27 @@
+// SpawnPlan: what a child is to be, checked and owned.
+#pragma once
+
+#include <weir/subprocess/exec.hpp>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weir::inline WEIR_ABI::detail {
+
+struct SpawnPlan {
+  const char* call = "subprocess_exec";  // for errors
+  std::vector<std::string> args;
+  std::vector<std::string> candidates;  // the files to try, in this order
+  std::optional<std::vector<std::string>> env;
+  std::string cwd;
+  std::array<Stdio, 3> stdio = {Stdio::pipe(), Stdio::pipe(), Stdio::pipe()};
+  std::vector<native_file> pass_fds;
+  bool close_fds = true;
+  bool start_new_session = false;
+  std::optional<int> process_group;
+  std::optional<unsigned> umask;
+};
+
+}  // namespace weir::inline WEIR_ABI::detail

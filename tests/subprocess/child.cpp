@@ -1,0 +1,118 @@
+// Children that write down what they do.
+#include "tests/subprocess/child.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <sstream>
+
+#if !defined(_WIN32)
+#include <sys/wait.h>
+#include <cerrno>
+#include <csignal>
+#endif
+
+namespace weir::testing {
+
+void ChildRecorder::connection_made(Ref<SubprocessTransport> made) {
+  transport = std::move(made);
+  events.emplace_back("made");
+  if (on_made) {
+    on_made();
+  }
+}
+
+void ChildRecorder::pipe_data_received(int fd, std::span<const std::byte> data) {
+  CHECK(!data.empty());
+  events.push_back("data" + std::to_string(fd));
+  (fd == 1 ? output : error_output).append(reinterpret_cast<const char*>(data.data()), data.size());
+  if (on_data) {
+    on_data(fd, data);
+  }
+}
+
+void ChildRecorder::pipe_connection_lost(int fd, std::exception_ptr error) {
+  failed = failed || error;
+  events.push_back("lost" + std::to_string(fd));
+}
+
+void ChildRecorder::process_exited() {
+  events.emplace_back("exited");
+  if (on_exited) {
+    on_exited();
+  }
+}
+
+void ChildRecorder::connection_lost(std::exception_ptr error) {
+  failed = failed || error;
+  events.emplace_back("lost");
+  transport.reset();
+  if (on_lost) {
+    on_lost();
+  }
+}
+
+int ChildRecorder::count(const std::string& event) const {
+  return static_cast<int>(std::ranges::count(events, event));
+}
+
+std::size_t ChildRecorder::place(const std::string& event) const {
+  REQUIRE(count(event) == 1);
+  return static_cast<std::size_t>(std::ranges::find(events, event) - events.begin());
+}
+
+Coro<void> Child::exited() const {
+  const Ref<ChildRecorder> watched = protocol;
+  co_await until([&] { return watched->count("exited") == 1; });
+}
+
+Coro<void> Child::lost() const {
+  const Ref<ChildRecorder> watched = protocol;
+  co_await until([&] { return watched->count("lost") == 1; });
+}
+
+namespace {
+Ref<ChildRecorder> make_recorder() { return make_ref<ChildRecorder>(); }
+}  // namespace
+
+Coro<Child> start(EventLoop& loop, std::vector<std::string> args, SubprocessOptions options) {
+  auto made = co_await loop.subprocess_exec(&make_recorder, args, options);
+  co_return Child{std::move(made.first), std::move(made.second)};
+}
+
+Coro<Child> start(EventLoop& loop, std::string_view words, SubprocessOptions options) {
+  std::istringstream text{std::string(words)};
+  return start(loop, std::vector<std::string>(std::istream_iterator<std::string>(text), {}), options);
+}
+
+Coro<Child> start(EventLoop& loop, std::string_view words) { return start(loop, words, SubprocessOptions()); }
+
+Coro<Child> shell(EventLoop& loop, std::string command) {
+  return shell(loop, std::move(command), SubprocessOptions());
+}
+
+Coro<std::string> output_of(EventLoop& loop, std::string command) {
+  return output_of(loop, std::move(command), SubprocessOptions());
+}
+
+Coro<Child> shell(EventLoop& loop, std::string command, SubprocessOptions options) {
+  auto made = co_await loop.subprocess_shell(&make_recorder, command, options);
+  co_return Child{std::move(made.first), std::move(made.second)};
+}
+
+Coro<std::string> output_of(EventLoop& loop, std::string command, SubprocessOptions options) {
+  const Child child = co_await shell(loop, std::move(command), options);
+  co_await child.lost();
+  CHECK(child.transport->get_returncode() == 0);
+  CHECK(child.protocol->error_output.empty());
+  co_return child.protocol->output;
+}
+
+#if defined(_WIN32)
+bool process_exists(int) { return false; }
+bool has_children() { return false; }
+#else
+bool process_exists(int pid) { return ::kill(pid, 0) == 0 || errno == EPERM; }
+bool has_children() { return ::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
+#endif
+
+}  // namespace weir::testing
