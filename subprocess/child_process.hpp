@@ -31,6 +31,8 @@ class ChildProcess {
   std::optional<int> reap() noexcept;
   // Waits for the end of a child that was killed.
   void wait() noexcept;
+  // Gives the descriptor back, which is no longer watched. The child has been reaped.
+  void forget() noexcept { process_.close(); }
   // 0 or a negated errno. The child must not have been reaped.
   std::int64_t send_signal(int signal) const noexcept;
 

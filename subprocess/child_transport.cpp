@@ -195,6 +195,7 @@ void ChildTransport::exit_seen(Watch& watch) noexcept {
   }
   self->returncode_ = returncode;
   LoopAccess::backend(*self->loop).unwatch(*self);
+  self->child_.forget();
   self->tell("protocol.process_exited() failed",
              [](SubprocessProtocol& protocol) { protocol.process_exited(); });
   self->finish_when_done();
@@ -226,6 +227,7 @@ void ChildTransport::loop_closed(LoopResource& resource) noexcept {
         "unclosed subprocess " + std::to_string(self->get_pid()) + ": its loop was closed, and it is killed");
     self->child_.send_signal(kill_signal);
     self->child_.wait();
+    self->child_.forget();
     self->returncode_ = -kill_signal;
   }
   self->closing_ = true;

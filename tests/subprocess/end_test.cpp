@@ -118,6 +118,8 @@ WEIR_TEST("SUBP-009 close kills a running child, reaps it and closes its pipes")
   if (lacks("SUBP-009", "subprocesses")) {
     co_return;
   }
+  CHECK(co_await output_of(loop, "echo") == "\n");  // the loop has what it needs
+  const std::size_t descriptors = open_descriptors();
   const Child child = co_await shell(loop, "trap '' TERM HUP; echo ready; exec sleep 1000");
   co_await until([&] { return child.protocol->output == "ready\n"; });
   const int pid = child.transport->get_pid();
@@ -129,6 +131,7 @@ WEIR_TEST("SUBP-009 close kills a running child, reaps it and closes its pipes")
   CHECK(child.transport->get_returncode() == -9);
   CHECK(child.protocol->count("exited") == 1);
   CHECK_FALSE(process_exists(pid));
+  CHECK(open_descriptors() == descriptors);
 
   const Child ended = co_await shell(loop, "exec 3<&0; cat <&3 & exit 6");
   co_await ended.exited();

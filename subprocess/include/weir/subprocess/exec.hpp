@@ -33,8 +33,7 @@ class Stdio {
   static constexpr Stdio pipe() noexcept { return Stdio(Kind::pipe); }
   // The null device (subprocess.DEVNULL).
   static constexpr Stdio devnull() noexcept { return Stdio(Kind::devnull); }
-  // This open file, which stays the caller's and must be open until the call has returned a coroutine that
-  // was awaited.
+  // This open file, which stays the caller's and must be open until subprocess_exec is over.
   static constexpr Stdio file(native_file native) noexcept { return Stdio(Kind::file, native); }
   // For the error output: where the output goes (subprocess.STDOUT).
   static constexpr Stdio merged() noexcept { return Stdio(Kind::merged); }
