@@ -56,7 +56,9 @@ BACKENDS = {
 # Where it has not been tried, a compiler may warn of what it likes.
 STRICT = ['--werror'] if LINUX else []
 NATIVE = 'build/check'
-NATIVE_OPTIONS = [*STRICT, '-Dtest_backends=auto']
+# Lines for a debugger are a good part of the time, most of all of the linker for Windows; the sanitizers have them.
+WITHOUT_DEBUG = '-Ddebug=false'
+NATIVE_OPTIONS = [*STRICT, WITHOUT_DEBUG, '-Dtest_backends=auto']
 # Both are built into it; as Meson's option `auto` has it.
 NATIVE_BACKENDS = ['sim', 'epoll' if LINUX else 'kqueue' if BSD else 'iocp' if WINDOWS else 'poll']
 # It is the same with every backend; tools/check tests it.
@@ -94,8 +96,7 @@ def test_native(check):
 def test_other(check, name):
     """True when all is green."""
     build, way = build_directory(name), way_of(name)
-    # Lines for a debugger are a good part of the time, most of all of the linker for Windows.
-    options = [*STRICT, '-Ddebug=false', *way.options, f'-Dtest_backends={name}']
+    options = [*STRICT, WITHOUT_DEBUG, *way.options, f'-Dtest_backends={name}']
     return (check.phase(f'{name}: configure', configure(build, options, compiler_env(way.compiler)))
             and check.phase(f'{name}: build', build_all(build))
             and check.phase(f'{name}: tests', check_tests(check, build, WITHOUT_PACKAGING)))
