@@ -9,6 +9,7 @@
 #include "backends/iocp/poller.hpp"
 
 #include "backends/host.hpp"
+#include "backends/windows/errors.hpp"
 
 #include <cerrno>
 #include <cstdlib>
@@ -105,6 +106,7 @@ IocpPoller::Registration& IocpPoller::acquire(native_socket native) {
 void IocpPoller::release(Registration& registration) noexcept {
   registration.is_over = false;
   registration.base = nullptr;
+  registration.was_reset = false;
   free_.push_back(&registration);
 }
 
@@ -118,6 +120,7 @@ std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Intere
     const auto found = registered_.find(native);
     Registration& registration = found != registered_.end() ? *found->second : acquire(native);
     registration.base = nullptr;  // the number may be another socket's by now
+    registration.was_reset = registration.was_reset && registration.token == token;
     registration.token = token;
     registration.interest = interest;
     registration.is_pipe = is_pipe;
@@ -134,6 +137,11 @@ void IocpPoller::unwatch(native_socket native) noexcept {
   if (const auto found = registered_.find(native); found != registered_.end()) {
     end(*found->second);
   }
+}
+
+bool IocpPoller::was_reset(native_socket native) const noexcept {
+  const auto found = registered_.find(native);
+  return found != registered_.end() && found->second->was_reset;
 }
 
 void IocpPoller::end(Registration& registration) noexcept {
@@ -227,6 +235,7 @@ void IocpPoller::probe(Registration& registration) noexcept {
   } else if (error == WSAENOTCONN || error == WSAEINVAL) {
     registration.can_probe = false;
   } else if (error != ERROR_ACCESS_DENIED) {  // a writing end that may not read: its next write tells
+    registration.was_reset |= negated_error(error) == -ECONNRESET;
     report(registration, is_readable | is_writable | is_ended);
   }
 }
@@ -316,6 +325,7 @@ void IocpPoller::take_poll(Registration& registration, std::int32_t status) noex
     end(registration);
     return;
   }
+  registration.was_reset |= status >= 0 && (answer & afd_abort) != 0;
   report(registration, ready_of(events & events_of(registration.interest)));
 }
 
@@ -329,6 +339,7 @@ void IocpPoller::take_probe(Probe& probe, std::int32_t status) noexcept {
   constexpr auto too_small =
       static_cast<std::int32_t>(0x80000005);  // STATUS_BUFFER_OVERFLOW: a datagram is there
   const bool has_failed = status < 0 && status != too_small;
+  registration.was_reset |= has_failed && negated_status(status) == -ECONNRESET;
   const Readiness failed = was_cancelled ? 0 : is_readable | is_writable | is_ended;
   report(registration, has_failed ? failed : is_readable);
 }

@@ -46,6 +46,9 @@ class IocpPoller {
   void withdraw(Op& op) noexcept { operations_.withdraw(op); }
   std::size_t pending_operations() const noexcept { return operations_.in_flight(); }
 
+  // Under Wine, what a probe or a poll was told is not told again by the receive that follows.
+  bool was_reset(native_socket native) const noexcept;
+
   bool take_wake() noexcept { return sleep_.take(); }
   void wake() noexcept {
     if (sleep_.wake()) {
@@ -77,6 +80,7 @@ class IocpPoller {
     bool is_datagram = false;
     bool is_pipe = false;
     bool can_probe = false;
+    bool was_reset = false;  // the system has said so; until another socket has the number
     Probe probe;
     native_socket native = invalid_socket;
     HANDLE base = nullptr;  // as AFD knows it; asked for with the first poll

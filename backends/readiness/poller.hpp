@@ -128,4 +128,11 @@ concept TakesOperations = requires(P& p, const P& cp, native_socket native, Op& 
 // nobody else waits for it.
 inline constexpr Interest adopted_interest = 8;
 
+// What a poller may have besides: it was told that the connection was reset, and the next receive may not be.
+// Asked when a receive says that this is the end.
+template <class P>
+concept LearnsOfResets = requires(const P& p, native_socket native) {
+  { p.was_reset(native) } noexcept -> std::same_as<bool>;
+};
+
 }  // namespace weir::inline WEIR_ABI::detail

@@ -203,6 +203,9 @@ class ReadinessBackend {
       }
     } else if (result == -EAGAIN) {
       handle.unlearn(is_readable | is_ended);
+    } else if constexpr (LearnsOfResets<Poller>) {
+      const auto& backend = *static_cast<const ReadinessBackend*>(handle.backend);
+      return result == 0 && !into.empty() && backend.poller_.was_reset(handle.native) ? -ECONNRESET : result;
     }
     return result;
   }

@@ -35,6 +35,7 @@ struct Socket {
   std::uint64_t token = 0;
   Interest interest = no_interest;
   bool changed = false;  // an edge that was not reported yet
+  bool told_of_reset = false;
 
   bool readable() const {
     return !inbound.empty() || peer_ended || failed != 0 || waiting_connections > 0 || !datagrams.empty();

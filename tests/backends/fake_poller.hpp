@@ -83,13 +83,14 @@ struct Poller {
     }
     return {events, false};
   }
+  bool was_reset(native_socket native) const noexcept { return kernel->at(native).told_of_reset; }
   bool take_wake() noexcept { return false; }
   void wake() noexcept {}
   TimePoint now() const noexcept { return TimePoint(); }
   static bool has(Capability) noexcept { return true; }
 };
 
-static_assert(IsPoller<Poller<true>> && IsPoller<Poller<false>>);
+static_assert(IsPoller<Poller<true>> && IsPoller<Poller<false>> && LearnsOfResets<Poller<true>>);
 
 // A loop on such a kernel.
 template <bool edge>
