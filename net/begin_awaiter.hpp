@@ -12,7 +12,8 @@
 
 namespace weir::inline WEIR_ABI::detail {
 
-// Calls begin() of the transport outside of any task, and resumes the task after it.
+// Calls begin() of the transport outside of any task, and resumes the task after it. One that was cancelled
+// meanwhile aborts the transport, which nobody would get.
 template <class T>
 class BeginAwaiter : public AwaiterBase, private CancelHook {
  public:
@@ -27,7 +28,12 @@ class BeginAwaiter : public AwaiterBase, private CancelHook {
     LoopAccess::ready(transport_->get_loop()).push(&run, this);
     task_->suspend(coroutine, coroutine.promise(), *this);
   }
-  void await_resume() { task_->throw_if_cancelled(); }
+  void await_resume() {
+    if (task_->must_cancel()) {
+      transport_->abort();
+    }
+    task_->throw_if_cancelled();
+  }
 
  private:
   static void run(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) {

@@ -172,12 +172,7 @@ Coro<Ref<Transport>> start_transport(EventLoop& loop, weir::Socket socket, Ref<B
 
 Coro<Ref<Transport>> begun(Ref<StreamTransport> transport, const char* call) {
   BeginAwaiter<StreamTransport> beginning(*transport, call);
-  try {
-    co_await beginning;
-  } catch (...) {
-    transport->abort();
-    throw;
-  }
+  co_await beginning;
   co_return transport;
 }
 

@@ -164,12 +164,7 @@ Coro<Ref<DatagramTransport>> start_endpoint(EventLoop& loop, weir::Socket socket
   const Ref<DatagramEndpoint> endpoint =
       DatagramEndpoint::make(loop, socket, remote, std::move(protocol), copy_context());
   BeginAwaiter<DatagramEndpoint> beginning(*endpoint, call_name);
-  try {
-    co_await beginning;
-  } catch (...) {
-    endpoint->abort();
-    throw;
-  }
+  co_await beginning;
   co_return endpoint;
 }
 

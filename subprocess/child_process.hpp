@@ -1,5 +1,5 @@
 // ChildProcess: one child of this process, by a descriptor that stands for it and no number that others may
-// get.
+// get. What nobody has seen end is killed and reaped by its destructor.
 #pragma once
 
 #include "subprocess/spawn_plan.hpp"
@@ -22,6 +22,9 @@ class ChildProcess {
 
   // Starts it. Throws std::system_error that names the step that failed; then there is no child.
   ChildProcess(const SpawnPlan& plan, const Standard& standard);
+  ChildProcess(ChildProcess&&) noexcept = default;
+  ChildProcess& operator=(ChildProcess&&) = delete;
+  ~ChildProcess() { end(); }
 
   int pid() const noexcept { return pid_; }
   // Readable when the child has ended.
@@ -29,8 +32,8 @@ class ChildProcess {
   // How it ended, as SubprocessTransport::get_returncode() says it, and it is reaped; nothing while it runs.
   // Not asked again after that.
   std::optional<int> reap() noexcept;
-  // Waits for the end of a child that was killed.
-  void wait() noexcept;
+  // Kills and reaps it. The descriptor is no longer watched. Again, or after forget(): nothing.
+  void end() noexcept;
   // Gives the descriptor back, which is no longer watched. The child has been reaped.
   void forget() noexcept { process_.close(); }
   // 0 or a negated errno. The child must not have been reaped.

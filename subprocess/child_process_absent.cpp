@@ -11,7 +11,7 @@ ChildProcess::ChildProcess(const SpawnPlan& plan, const Standard&) {
   throw NotSupportedError(plan.call, "subprocesses");
 }
 std::optional<int> ChildProcess::reap() noexcept { return {}; }
-void ChildProcess::wait() noexcept {}
+void ChildProcess::end() noexcept {}
 std::int64_t ChildProcess::send_signal(int) const noexcept { return -ESRCH; }
 
 }  // namespace weir::inline WEIR_ABI::detail

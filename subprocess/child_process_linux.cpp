@@ -78,8 +78,8 @@ const char* name_of(Step step) noexcept {
 
 // What the child reads, made before it is; and what it leaves when it fails.
 struct Start {
-  char* const* args;
-  char* const* env;
+  const char* const* args;
+  const char* const* env;
   const char* const* candidates;
   const char* cwd;  // null: stay
   const int* pass_fds;
@@ -248,11 +248,11 @@ class Shared {
   void* memory_;
 };
 
-std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
+std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
+  std::vector<const char*> pointers;
   pointers.reserve(texts.size() + 1);
   for (const std::string& text : texts) {
-    pointers.push_back(const_cast<char*>(text.c_str()));
+    pointers.push_back(text.c_str());
   }
   pointers.push_back(nullptr);
   return pointers;
@@ -301,9 +301,9 @@ int wait_for(native_file process, siginfo_t& info, int flags) noexcept {
 }  // namespace
 
 ChildProcess::ChildProcess(const SpawnPlan& plan, const Standard& standard) {
-  const std::vector<char*> args = pointers_to(plan.args);
-  const std::vector<char*> env = plan.env ? pointers_to(*plan.env) : std::vector<char*>();
-  const std::vector<char*> candidates = pointers_to(plan.candidates);
+  const std::vector<const char*> args = pointers_to(plan.args);
+  const std::vector<const char*> env = plan.env ? pointers_to(*plan.env) : std::vector<const char*>();
+  const std::vector<const char*> candidates = pointers_to(plan.candidates);
   const Shared shared;
   if (shared.failed()) {
     throw os_error(-std::int64_t{errno}, std::string(plan.call) + ": mmap");
@@ -336,7 +336,7 @@ ChildProcess::ChildProcess(const SpawnPlan& plan, const Standard& standard) {
   }
   process_ = FileAccess::own(process);
   if (start.failed != Step::none) {
-    wait();
+    end();
     throw os_error(-std::int64_t{start.error}, what_failed(plan, start.failed));
   }
 }
@@ -357,9 +357,13 @@ std::optional<int> ChildProcess::reap() noexcept {
   return 255;
 }
 
-void ChildProcess::wait() noexcept {
-  siginfo_t info{};
-  wait_for(descriptor(), info, WEXITED);
+void ChildProcess::end() noexcept {
+  if (process_.is_open()) {
+    siginfo_t info{};
+    send_signal(kill_signal);
+    wait_for(descriptor(), info, WEXITED);
+    process_.close();
+  }
 }
 
 std::int64_t ChildProcess::send_signal(int signal) const noexcept {

@@ -96,21 +96,20 @@ Ref<ChildTransport> ChildTransport::make(EventLoop& loop, Ref<SubprocessProtocol
   try {
     for (int fd = 0; fd != 3; ++fd) {
       if (File& end = ends[static_cast<std::size_t>(fd)].of_parent; end.is_open()) {
-        transport->add_pipe(fd, std::move(end));
+        transport->add_pipe(fd, std::move(end), plan.call);
       }
     }
     check(LoopAccess::backend(loop).watch(transport->child_.descriptor(), *transport), plan.call);
   } catch (...) {
-    transport->child_.send_signal(kill_signal);
-    transport->child_.wait();
+    transport->child_.end();
     transport->let_go();
     throw;
   }
   return transport;
 }
 
-void ChildTransport::add_pipe(int fd, File end) {
-  weir::Socket taken = take_pipe(*loop, std::move(end), "subprocess_exec");
+void ChildTransport::add_pipe(int fd, File end, const char* call) {
+  weir::Socket taken = take_pipe(*loop, std::move(end), call);
   pipes_[static_cast<std::size_t>(fd)] = StreamTransport::make_pipe(
       *loop, taken, make_ref<Pipe>(*this, fd), context_, fd == 0 ? Direction::write : Direction::read);
 }
@@ -125,7 +124,7 @@ void ChildTransport::tell(const char* message, Call call) noexcept {
     const ContextScope scope(context_);
     call(*protocol);
   } catch (...) {
-    report_failure(*this, protocol_.get(), "subprocess " + std::to_string(child_.pid()), message,
+    report_failure(*this, protocol.get(), "subprocess " + std::to_string(child_.pid()), message,
                    std::current_exception());
   }
 }
@@ -225,9 +224,7 @@ void ChildTransport::loop_closed(LoopResource& resource) noexcept {
   if (!self->returncode_) {
     log(LogLevel::warning,
         "unclosed subprocess " + std::to_string(self->get_pid()) + ": its loop was closed, and it is killed");
-    self->child_.send_signal(kill_signal);
-    self->child_.wait();
-    self->child_.forget();
+    self->child_.end();
     self->returncode_ = -kill_signal;
   }
   self->closing_ = true;
@@ -251,12 +248,7 @@ Coro<Ref<SubprocessTransport>> start_child(EventLoop& loop, Ref<SubprocessProtoc
                                            std::shared_ptr<const SpawnPlan> plan) {
   const Ref<ChildTransport> transport = ChildTransport::make(loop, std::move(protocol), *plan);
   BeginAwaiter<ChildTransport> beginning(*transport, plan->call);
-  try {
-    co_await beginning;
-  } catch (...) {
-    transport->close();
-    throw;
-  }
+  co_await beginning;
   co_return transport;
 }
 

@@ -23,6 +23,8 @@ class ChildTransport final : public SubprocessTransport, private Watch, private 
   static Ref<ChildTransport> make(EventLoop& loop, Ref<SubprocessProtocol> protocol, const SpawnPlan& plan);
   // connection_made, then all that the pipes bring. Once.
   void begin() noexcept;
+  // Nobody will get it: close() kills the child already.
+  void abort() noexcept { close(); }
 
   void close() noexcept override;
   bool is_closing() const noexcept override { return closing_; }
@@ -40,7 +42,7 @@ class ChildTransport final : public SubprocessTransport, private Watch, private 
   ChildTransport(EventLoop& loop, Ref<SubprocessProtocol> protocol, ChildProcess child);
   ~ChildTransport() override = default;
 
-  void add_pipe(int fd, File end);
+  void add_pipe(int fd, File end, const char* call);
   // Calls the protocol; what it throws is reported.
   template <class Call>
   void tell(const char* message, Call call) noexcept;

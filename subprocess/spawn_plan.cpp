@@ -24,7 +24,7 @@ void check_text(const char* call, std::string_view text, const char* what) {
   }
 }
 
-// The child's own PATH, as execvpe would not, but every shell does.
+// As os.get_exec_path(): the PATH of the environment that the child gets.
 std::string search_path(const SpawnPlan& plan) {
   constexpr std::string_view name = "PATH=";
   if (plan.env) {
@@ -67,7 +67,8 @@ void check_stdio(const SpawnPlan& plan) {
   }
 }
 
-SpawnPlan make_plan(EventLoop& loop, const char* call, const SubprocessOptions& options) {
+SpawnPlan make_plan(EventLoop& loop, SpawnCall its_call, const SubprocessOptions& options) {
+  const char* const call = its_call.name;
   LoopAccess::check_open(loop, call);
   if (!Backend::has(Capability::subprocesses)) {
     throw NotSupportedError(call, "subprocesses");
@@ -75,6 +76,9 @@ SpawnPlan make_plan(EventLoop& loop, const char* call, const SubprocessOptions& 
   SpawnPlan plan;
   plan.call = call;
   plan.stdio = {options.std_in, options.std_out, options.std_err};
+  for (Stdio& stdio : plan.stdio) {
+    stdio = stdio.kind() == Stdio::Kind::by_default ? its_call.stdio : stdio;
+  }
   check_stdio(plan);
   check_text(call, options.cwd, "a cwd");
   plan.cwd = options.cwd;
@@ -121,9 +125,10 @@ std::shared_ptr<const SpawnPlan> with_program(SpawnPlan plan, std::string_view e
 
 }  // namespace
 
-std::shared_ptr<const SpawnPlan> plan_exec(EventLoop& loop, const std::vector<std::string>& args,
+std::shared_ptr<const SpawnPlan> plan_exec(EventLoop& loop, SpawnCall call,
+                                           const std::vector<std::string>& args,
                                            const SubprocessOptions& options) {
-  SpawnPlan plan = make_plan(loop, "subprocess_exec", options);
+  SpawnPlan plan = make_plan(loop, call, options);
   if (args.empty()) {
     refuse(plan.call, "there are no arguments: the first one is the program");
   }
@@ -134,9 +139,9 @@ std::shared_ptr<const SpawnPlan> plan_exec(EventLoop& loop, const std::vector<st
   return with_program(std::move(plan), options.executable);
 }
 
-std::shared_ptr<const SpawnPlan> plan_shell(EventLoop& loop, std::string_view command,
+std::shared_ptr<const SpawnPlan> plan_shell(EventLoop& loop, SpawnCall call, std::string_view command,
                                             const SubprocessOptions& options) {
-  SpawnPlan plan = make_plan(loop, "subprocess_shell", options);
+  SpawnPlan plan = make_plan(loop, call, options);
   check_text(plan.call, command, "a command");
   plan.args = {"/bin/sh", "-c", std::string(command)};
   return with_program(std::move(plan), options.executable);

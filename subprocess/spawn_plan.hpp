@@ -11,12 +11,12 @@
 namespace weir::inline WEIR_ABI::detail {
 
 struct SpawnPlan {
-  const char* call = "subprocess_exec";  // for errors
+  const char* call = "";  // for errors
   std::vector<std::string> args;
   std::vector<std::string> candidates;  // the files to try, in this order
   std::optional<std::vector<std::string>> env;
   std::string cwd;
-  std::array<Stdio, 3> stdio = {Stdio::pipe(), Stdio::pipe(), Stdio::pipe()};
+  std::array<Stdio, 3> stdio;
   std::vector<native_file> pass_fds;
   bool close_fds = true;
   bool start_new_session = false;

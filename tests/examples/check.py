@@ -114,6 +114,13 @@ def check_echo_together(program):
         compare('the order of lines', positions, sorted(positions))
 
 
+def check_get_date(program):
+    done = run(program)
+    compare('get_date', (done.returncode, done.stderr), (0, ''))
+    if not re.fullmatch(r'Current date: \d{4}-\d\d-\d\d\n', done.stdout):
+        sys.exit(f'get_date: no date: {done.stdout!r}')
+
+
 def check_signal_handlers(program):
     for number in (signal.SIGINT, signal.SIGTERM):
         running = subprocess.Popen([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -170,6 +177,6 @@ def check_sweep(example, sweep, program):
 if __name__ == '__main__':
     example, arguments = sys.argv[1], sys.argv[2:]
     {'echo': check_echo, 'echo_together': check_echo_together, 'tls_echo': check_tls_echo, 'udp_echo': check_udp_echo,
-     'udp_echo_together': check_udp_echo_together, 'signal_handlers': check_signal_handlers, 'pages': check_pages}.get(
+     'udp_echo_together': check_udp_echo_together, 'signal_handlers': check_signal_handlers, 'get_date': check_get_date, 'pages': check_pages}.get(
         example, lambda *parts: (check_output if example in EXPECTED else check_sweep)(example, *parts))(*arguments)
     print(f'weir-tests: examples/{example} {os.environ.get("WEIR_BACKEND", "-")} passed=1 failed=0 skipped=0')

@@ -1,11 +1,15 @@
 // Children that write down what they do.
 #include "tests/subprocess/child.hpp"
 
+#include <weir/net/extra.hpp>
+
 #include <algorithm>
 #include <iterator>
 #include <sstream>
 
 #if !defined(_WIN32)
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <cerrno>
 #include <csignal>
@@ -107,11 +111,24 @@ Coro<std::string> output_of(EventLoop& loop, std::string command, SubprocessOpti
   co_return child.protocol->output;
 }
 
+#if defined(__linux__)
+bool is_full(const Ref<Transport>& pipe) {
+  const native_socket native = *pipe->get_extra_info<extra::pipe>();
+  int waiting = 0;
+  REQUIRE(::ioctl(native, FIONREAD, &waiting) == 0);
+  return waiting == ::fcntl(native, F_GETPIPE_SZ);
+}
+#else
+bool is_full(const Ref<Transport>&) { return false; }
+#endif
+
 #if defined(_WIN32)
 bool process_exists(int) { return false; }
+bool kill_process(int) { return false; }
 bool has_children() { return false; }
 #else
 bool process_exists(int pid) { return ::kill(pid, 0) == 0 || errno == EPERM; }
+bool kill_process(int pid) { return ::kill(pid, SIGKILL) == 0; }
 bool has_children() { return ::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
 #endif
 

@@ -61,8 +61,12 @@ Coro<Child> shell(EventLoop& loop, std::string command);
 Coro<std::string> output_of(EventLoop& loop, std::string command, SubprocessOptions options);
 Coro<std::string> output_of(EventLoop& loop, std::string command);
 
+// Has the pipe that this transport reads no room for more?
+bool is_full(const Ref<Transport>& pipe);
 // Is there a process with this number, be it a zombie?
 bool process_exists(int pid);
+// Kills it; false when there is none.
+bool kill_process(int pid);
 // Has this process a child that nobody has waited for?
 bool has_children();
 

@@ -43,6 +43,7 @@
 #include <weir/runner.hpp>
 #include <weir/sim.hpp>
 #include <weir/subprocess/exec.hpp>
+#include <weir/subprocess/process.hpp>
 #include <weir/subprocess/protocol.hpp>
 #include <weir/subprocess/transport.hpp>
 #include <weir/task.hpp>

@@ -25,8 +25,11 @@ namespace weir::inline WEIR_ABI {
 // What the child's input, output or error output is: the values of asyncio's stdin=, stdout= and stderr=.
 class Stdio {
  public:
-  enum class Kind : std::uint8_t { inherit, pipe, devnull, file, merged };
+  enum class Kind : std::uint8_t { by_default, inherit, pipe, devnull, file, merged };
 
+  // What the call has as its default: a pipe with subprocess_exec and subprocess_shell, what the parent has
+  // with create_subprocess_exec and create_subprocess_shell.
+  constexpr Stdio() noexcept : Stdio(Kind::by_default) {}
   // What the parent has (None).
   static constexpr Stdio inherit() noexcept { return Stdio(Kind::inherit); }
   // A new pipe, whose other end the transport has (subprocess.PIPE).
@@ -50,11 +53,11 @@ class Stdio {
   native_file native_;
 };
 
-// What subprocess_exec and subprocess_shell can be told. What it points to is copied by the call.
+// What a new child can be told. What it points to is copied by the call.
 struct SubprocessOptions {
-  Stdio std_in = Stdio::pipe();   // stdin
-  Stdio std_out = Stdio::pipe();  // stdout
-  Stdio std_err = Stdio::pipe();  // stderr
+  Stdio std_in = {};   // stdin
+  Stdio std_out = {};  // stdout
+  Stdio std_err = {};  // stderr
   // The child's working directory; empty: the parent's.
   std::string_view cwd = {};
   // The child's whole environment, "NAME=value" each; nothing: a copy of the parent's.
@@ -78,10 +81,18 @@ namespace detail {
 
 struct SpawnPlan;
 
+// The call that starts a child: its name for errors, and what Stdio() means to it.
+struct SpawnCall {
+  const char* name;
+  Stdio stdio;
+};
+
 // The options, checked, with what they pointed to.
-WEIR_API std::shared_ptr<const SpawnPlan> plan_exec(EventLoop& loop, const std::vector<std::string>& args,
+WEIR_API std::shared_ptr<const SpawnPlan> plan_exec(EventLoop& loop, SpawnCall call,
+                                                    const std::vector<std::string>& args,
                                                     const SubprocessOptions& options);
-WEIR_API std::shared_ptr<const SpawnPlan> plan_shell(EventLoop& loop, std::string_view command,
+WEIR_API std::shared_ptr<const SpawnPlan> plan_shell(EventLoop& loop, SpawnCall call,
+                                                     std::string_view command,
                                                      const SubprocessOptions& options);
 // Starts the child, and gives its transport after connection_made.
 WEIR_API Coro<Ref<SubprocessTransport>> start_child(EventLoop& loop, Ref<SubprocessProtocol> protocol,
@@ -122,7 +133,8 @@ Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::sub
                 "the factory must return a Ref<P>, P deriving from SubprocessProtocol");
   detail::check_not_empty(factory, "subprocess_exec");
   return detail::start_child_with<detail::ProtocolRef<F>, std::decay_t<F>>(
-      *this, std::forward<F>(factory), detail::plan_exec(*this, args, options));
+      *this, std::forward<F>(factory),
+      detail::plan_exec(*this, {"subprocess_exec", Stdio::pipe()}, args, options));
 }
 
 // The same with `/bin/sh -c command` (loop.subprocess_shell). What comes from outside must not get into
@@ -134,7 +146,8 @@ Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::sub
                 "the factory must return a Ref<P>, P deriving from SubprocessProtocol");
   detail::check_not_empty(factory, "subprocess_shell");
   return detail::start_child_with<detail::ProtocolRef<F>, std::decay_t<F>>(
-      *this, std::forward<F>(factory), detail::plan_shell(*this, command, options));
+      *this, std::forward<F>(factory),
+      detail::plan_shell(*this, {"subprocess_shell", Stdio::pipe()}, command, options));
 }
 
 }  // namespace weir::inline WEIR_ABI
