@@ -30,6 +30,11 @@ Coro<Ref<Process>> reading(std::string_view command) {
   return create_subprocess_shell(command, options);
 }
 
+// Its connection_lost has been called.
+Coro<void> over(Ref<Process> process) {
+  co_await until([&] { return process->transport()->get_protocol() == nullptr; });
+}
+
 std::string much(std::size_t size) {
   std::string text(size, ' ');
   for (std::size_t i = 0; i != size; ++i) {
@@ -60,6 +65,7 @@ WEIR_TEST("SUBP-002 a Process has its child's pipes as streams, and nothing wher
   CHECK(process->returncode() == 3);
   co_await process->std_in()->wait_closed();
   CHECK_THROWS_AS(process->kill(), std::system_error);
+  co_await over(process);
 
   const std::vector<std::string> args = {"true"};
   const Ref<Process> alone = co_await create_subprocess_exec(args);
@@ -67,6 +73,7 @@ WEIR_TEST("SUBP-002 a Process has its child's pipes as streams, and nothing wher
   CHECK(alone->std_out() == nullptr);
   CHECK(alone->std_err() == nullptr);
   CHECK(co_await alone->wait() == 0);
+  co_await over(alone);
 }
 
 WEIR_TEST("SUBP-018 a StreamReader that is not read makes the child block") {
@@ -86,6 +93,7 @@ WEIR_TEST("SUBP-018 a StreamReader that is not read makes the child block") {
   }
   CHECK(size == 10'000'000);
   CHECK(co_await process->wait() == 0);
+  co_await over(process);
 }
 
 WEIR_TEST("SUBP-015 communicate feeds the input and collects both outputs, whatever their sizes") {
@@ -99,6 +107,7 @@ WEIR_TEST("SUBP-015 communicate feeds the input and collects both outputs, whate
     const auto [output, error_output] = co_await process->communicate(input);
     CHECK((output == input && error_output == input));
     CHECK(process->returncode() == 0);
+    co_await over(process);
   }
   // All of the output comes before the input is read.
   const std::string input = much(1'000'000);
@@ -109,15 +118,18 @@ WEIR_TEST("SUBP-015 communicate feeds the input and collects both outputs, whate
   CHECK(output.view().substr(1'000'000) == input);
   CHECK(error_output.size() == 1'000'000);
   CHECK(late->returncode() == 4);
+  co_await over(late);
 
   const Ref<Process> silent = co_await reading("echo one");
   const auto [one, nothing] = co_await silent->communicate();
   CHECK(one == "one\n");
   CHECK(nothing.empty());
+  co_await over(silent);
   CHECK_THROWS_AS((void)silent->communicate("for nobody"), std::invalid_argument);
   // Without an input it ends that of the child all the same.
   const Ref<Process> waiting = co_await piped("cat; echo end");
   CHECK((co_await waiting->communicate()).first == "end\n");
+  co_await over(waiting);
 }
 
 WEIR_TEST("SUBP-015 communicate kills a child that takes too long or writes too much") {
@@ -133,6 +145,7 @@ WEIR_TEST("SUBP-015 communicate kills a child that takes too long or writes too 
   CHECK(slow->returncode() == -kill_signal);
   CHECK_FALSE(process_exists(slow->pid()));
   CHECK(kill_process(std::stoi(line.str())));
+  co_await over(slow);
 
   options = {};
   options.max_output = 1000;
@@ -142,10 +155,12 @@ WEIR_TEST("SUBP-015 communicate kills a child that takes too long or writes too 
     CHECK_THROWS_WITH_AS(co_await loud->communicate(input, options),
                          "communicate: more than 1000 bytes of output", LimitOverrunError);
     CHECK_FALSE(process_exists(loud->pid()));
+    co_await over(loud);
   }
   const Ref<Process> just = co_await piped("head -c 1000 /dev/zero");
   CHECK((co_await just->communicate({}, options)).first.size() == 1000);
   CHECK(just->returncode() == 0);
+  co_await over(just);
 }
 
 WEIR_TEST("SUBP-016 a child that closes its input early does not make communicate fail") {
@@ -161,6 +176,7 @@ WEIR_TEST("SUBP-016 a child that closes its input early does not make communicat
     CHECK(output == expected);
     CHECK(error_output.empty());
     CHECK(process->returncode() == 0);
+    co_await over(process);
   }
 }
 
@@ -179,6 +195,7 @@ WEIR_TEST("SUBP-019 all tasks that wait for a child get its return code") {
     CHECK(co_await wait == 7);
   }
   CHECK(co_await process->wait() == 7);
+  co_await over(process);
 }
 
 WEIR_TEST("SUBP-019 wait does not wait for those who inherited the child's pipes") {
@@ -191,6 +208,7 @@ WEIR_TEST("SUBP-019 wait does not wait for those who inherited the child's pipes
   CHECK(co_await process->std_out()->readexactly(11) == "still there");
   process->std_in()->close();
   CHECK(co_await process->std_out()->read() == "");
+  co_await over(process);
 }
 
 WEIR_TEST("SUBP-020 cancelling a wait leaves the child running and waitable") {
@@ -215,6 +233,7 @@ WEIR_TEST("SUBP-020 cancelling a wait leaves the child running and waitable") {
   process->kill();
   CHECK(co_await other == -kill_signal);
   CHECK(co_await process->wait() == -kill_signal);
+  co_await over(process);
 }
 
 WEIR_TEST("SUBP-021 a Process that nobody holds goes on to its end") {
@@ -231,7 +250,7 @@ WEIR_TEST("SUBP-021 a Process that nobody holds goes on to its end") {
   process.reset();
   input->write("some");
   input->close();
-  co_await until([&] { return transport->is_closing() && transport->get_protocol() == nullptr; });
+  co_await until([&] { return transport->get_protocol() == nullptr; });
   CHECK(transport->get_returncode() == 0);
   std::array<std::byte, 10> got;
   CHECK(as_text(std::span(got).first(from_child.read(got))) == "done\n");
