@@ -149,10 +149,12 @@ MICRO_TARGETS = {
     'task_pingpong': Target('ns', most=22 / 7.8),
     'task_yield': Target('ns', most=7 / 3.2),
     'task_cancel': Target('ns', most=2500 / 1300),
+    'proc_spawn': Target('ns', most=1.02),
+    'proc_spawn_2gib': Target('ns', most=1.02),
 }
 SPINNING_TARGET = Target('ns', most=1000, absolute=True)
-# They may allocate: a frame, the exception that ends a task; how far behind the consumer is.
-MAY_ALLOCATE = ('task_spawn', 'task_cancel', 'xthread_post')
+# They may allocate: a frame, the exception that ends a task; how far behind the consumer is; a child.
+MAY_ALLOCATE = ('task_spawn', 'task_cancel', 'xthread_post', 'proc_spawn', 'proc_spawn_2gib')
 
 
 def servers(build):

@@ -201,7 +201,7 @@ def count_instructions(pattern):
                 print(f'{f"{kind}/{name}":<33} {found:11.1f} user instructions per request', flush=True)
     for name in measure.micro_names(micro):
         # Two threads wait for each other: what callgrind counts then is its own scheduling.
-        if name.split('/')[1].startswith(('weir', 'floor')) and not name.startswith('xthread') and re.search(pattern, name):
+        if name.split('/')[1].startswith(('weir', 'floor')) and not name.startswith(('xthread', 'proc_spawn')) and re.search(pattern, name):
             result['micro'][name] = measure.micro_instructions(micro, name)
             print(f'{name:<33} {result["micro"][name]:9.1f} instructions per operation', flush=True)
     return result

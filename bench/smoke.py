@@ -15,14 +15,15 @@ import files
 import measure
 
 SKIPPED = 77  # as meson understands it
-# Spawning takes a frame, cancelling the exception that ends the task; and what the consumer's delay decides.
-MAY_ALLOCATE = ('task_spawn/', 'task_cancel/', 'xthread_post/')
+# Spawning takes a frame, cancelling the exception that ends the task, a child what it is told; and what the consumer's
+# delay decides.
+MAY_ALLOCATE = ('task_spawn/', 'task_cancel/', 'xthread_post/', 'proc_spawn')
 
 
 def smoke_micro(program):
     bad = []
     for name in measure.micro_names(program):
-        count = 200 if name.startswith('xthread_rtt') else 2000
+        count = 200 if name.startswith(('xthread_rtt', 'proc_spawn')) else 2000
         done = subprocess.run([program, '--repeat', name, '1', str(count)], capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             bad.append(f'{name}: exit status {done.returncode}: {done.stderr.strip()}')

@@ -17,11 +17,14 @@ inline constexpr int kill_signal = 9;
 
 class ChildProcess {
  public:
-  // The child's descriptors 0, 1 and 2; invalid_file: the parent's.
-  using Standard = std::array<native_file, 3>;
+  // Descriptors for the child.
+  struct Given {
+    std::array<native_file, 3> standard{};  // 0, 1 and 2; invalid_file: the parent's
+    native_file terminal = invalid_file;    // its controlling one
+  };
 
   // Starts it. Throws std::system_error that names the step that failed; then there is no child.
-  ChildProcess(const SpawnPlan& plan, const Standard& standard);
+  ChildProcess(const SpawnPlan& plan, const Given& given);
   ChildProcess(ChildProcess&&) noexcept = default;
   ChildProcess& operator=(ChildProcess&&) = delete;
   ~ChildProcess() { end(); }

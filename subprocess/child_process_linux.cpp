@@ -41,16 +41,31 @@ namespace {
 #endif
 #endif
 #ifdef WEIR_TSAN
-constexpr int clone_flags = CLONE_VFORK | CLONE_PIDFD;
+constexpr int share_memory = 0;
 #else
-constexpr int clone_flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
+constexpr int share_memory = CLONE_VM;
 #endif
 
 constexpr std::size_t stack_size = std::size_t{64} * 1024;
 constexpr int last_signal_number = 64;
 constexpr unsigned long signal_set_size = 8;  // the kernel's sigset_t, in bytes
 
-enum class Step : std::uint8_t { none, session, group, umask, chdir, descriptors, pass, signals, exec };
+enum class Step : std::uint8_t {
+  none,
+  session,
+  terminal,
+  process_group,
+  umask,
+  descriptors,
+  pass,
+  limits,
+  chdir,
+  extra_groups,
+  group,
+  user,
+  signals,
+  exec,
+};
 
 const char* name_of(Step step) noexcept {
   switch (step) {
@@ -58,16 +73,26 @@ const char* name_of(Step step) noexcept {
       break;
     case Step::session:
       return "setsid";
-    case Step::group:
+    case Step::terminal:
+      return "TIOCSCTTY";
+    case Step::process_group:
       return "setpgid";
     case Step::umask:
       return "umask";
-    case Step::chdir:
-      return "chdir";
     case Step::descriptors:
       return "dup";
     case Step::pass:
       return "pass_fds";
+    case Step::limits:
+      return "setrlimit";
+    case Step::chdir:
+      return "chdir";
+    case Step::extra_groups:
+      return "setgroups";
+    case Step::group:
+      return "setgid";
+    case Step::user:
+      return "setuid";
     case Step::signals:
       return "signals";
     case Step::exec:
@@ -85,12 +110,22 @@ struct Start {
   const int* pass_fds;
   std::size_t pass_count;
   int standard[3];
+  int terminal;  // -1: none
   bool close_fds;
   bool new_session;
-  bool has_group;
-  int group;
+  bool has_process_group;
+  int process_group;
   bool has_umask;
   unsigned umask;
+  const ResourceLimit* limits;
+  std::size_t limit_count;
+  bool has_extra_groups;
+  const unsigned* extra_groups;
+  std::size_t extra_group_count;
+  bool has_group;
+  unsigned group;
+  bool has_user;
+  unsigned user;
 
   Step failed;
   int error;
@@ -179,21 +214,59 @@ WEIR_IN_CHILD void execute(Start& start) {
   start.error = denied != 0 ? denied : errno;
 }
 
+WEIR_IN_CHILD bool join_session(Start& start) {
+  if (start.new_session && fails(start, Step::session, ::syscall(SYS_setsid))) {
+    return false;
+  }
+  if (start.terminal >= 0 &&
+      fails(start, Step::terminal, ::syscall(SYS_ioctl, start.terminal, TIOCSCTTY, 0))) {
+    return false;
+  }
+  return !start.has_process_group ||
+         !fails(start, Step::process_group, ::syscall(SYS_setpgid, 0, start.process_group));
+}
+
+WEIR_IN_CHILD bool set_limits(Start& start) {
+  for (std::size_t i = 0; i != start.limit_count; ++i) {
+    const ResourceLimit& limit = start.limits[i];
+    const rlimit64 told = {limit.soft, limit.hard};
+    if (fails(start, Step::limits, ::syscall(SYS_prlimit64, 0, limit.resource, &told, nullptr))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The user last: who has changed may not change the groups any more.
+WEIR_IN_CHILD bool become_user(Start& start) {
+  if (start.has_extra_groups &&
+      fails(start, Step::extra_groups,
+            ::syscall(SYS_setgroups, start.extra_group_count, start.extra_groups))) {
+    return false;
+  }
+  if (start.has_group &&
+      fails(start, Step::group, ::syscall(SYS_setresgid, start.group, start.group, start.group))) {
+    return false;
+  }
+  return !start.has_user ||
+         !fails(start, Step::user, ::syscall(SYS_setresuid, start.user, start.user, start.user));
+}
+
 WEIR_IN_CHILD void become(Start& start) {
   reset_signals();
-  if (start.new_session && fails(start, Step::session, ::syscall(SYS_setsid))) {
-    return;
-  }
-  if (start.has_group && fails(start, Step::group, ::syscall(SYS_setpgid, 0, start.group))) {
+  if (!join_session(start)) {
     return;
   }
   if (start.has_umask) {
     ::syscall(SYS_umask, start.umask);
   }
-  if (!place_standard(start) || !pass_descriptors(start)) {
+  if (!place_standard(start) || !pass_descriptors(start) || !set_limits(start)) {
     return;
   }
   if (start.cwd != nullptr && fails(start, Step::chdir, ::syscall(SYS_chdir, start.cwd))) {
+    return;
+  }
+  if (!become_user(start)) {
     return;
   }
   const unsigned long none = 0;
@@ -258,6 +331,34 @@ std::vector<const char*> pointers_to(const std::vector<std::string>& texts) {
   return pointers;
 }
 
+void tell(Start& start, const SpawnPlan& plan) {
+  start.pass_fds = plan.pass_fds.data();
+  start.pass_count = plan.pass_fds.size();
+  start.close_fds = plan.close_fds;
+  start.new_session = plan.start_new_session || plan.terminal;
+  start.has_process_group = plan.process_group.has_value();
+  start.process_group = plan.process_group.value_or(0);
+  start.has_umask = plan.umask.has_value();
+  start.umask = plan.umask.value_or(0);
+  start.limits = plan.limits.data();
+  start.limit_count = plan.limits.size();
+  start.has_extra_groups = plan.extra_groups.has_value();
+  if (plan.extra_groups) {
+    start.extra_groups = plan.extra_groups->data();
+    start.extra_group_count = plan.extra_groups->size();
+  }
+  start.has_group = plan.group.has_value();
+  start.group = plan.group.value_or(0);
+  start.has_user = plan.user.has_value();
+  start.user = plan.user.value_or(0);
+}
+
+// Whoever may look into the memory of the user that the child becomes must not see ours.
+int flags_for(const SpawnPlan& plan) noexcept {
+  const bool changes = plan.user || plan.group || plan.extra_groups;
+  return (changes ? 0 : share_memory) | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
+}
+
 std::string what_failed(const SpawnPlan& plan, Step step) {
   std::string what = std::string(plan.call) + ": " + name_of(step);
   if (step == Step::exec) {
@@ -300,7 +401,7 @@ int wait_for(native_file process, siginfo_t& info, int flags) noexcept {
 
 }  // namespace
 
-ChildProcess::ChildProcess(const SpawnPlan& plan, const Standard& standard) {
+ChildProcess::ChildProcess(const SpawnPlan& plan, const Given& given) {
   const std::vector<const char*> args = pointers_to(plan.args);
   const std::vector<const char*> env = plan.env ? pointers_to(*plan.env) : std::vector<const char*>();
   const std::vector<const char*> candidates = pointers_to(plan.candidates);
@@ -313,22 +414,16 @@ ChildProcess::ChildProcess(const SpawnPlan& plan, const Standard& standard) {
   start.env = plan.env ? env.data() : ::environ;
   start.candidates = candidates.data();
   start.cwd = plan.cwd.empty() ? nullptr : plan.cwd.c_str();
-  start.pass_fds = plan.pass_fds.data();
-  start.pass_count = plan.pass_fds.size();
-  for (std::size_t fd = 0; fd != standard.size(); ++fd) {
-    start.standard[fd] = standard[fd];
+  tell(start, plan);
+  for (std::size_t fd = 0; fd != given.standard.size(); ++fd) {
+    start.standard[fd] = given.standard[fd];
   }
-  start.close_fds = plan.close_fds;
-  start.new_session = plan.start_new_session;
-  start.has_group = plan.process_group.has_value();
-  start.group = plan.process_group.value_or(0);
-  start.has_umask = plan.umask.has_value();
-  start.umask = plan.umask.value_or(0);
+  start.terminal = given.terminal;
   int process = -1;
   int error = 0;
   {
     const SignalsBlocked blocked;
-    pid_ = ::clone(&run_child, shared.stack(), clone_flags | SIGCHLD, &start, &process);
+    pid_ = ::clone(&run_child, shared.stack(), flags_for(plan), &start, &process);
     error = errno;
   }
   if (pid_ < 0) {

@@ -4,14 +4,18 @@
 #include "net/begin_awaiter.hpp"
 #include "net/os_error.hpp"
 #include "net/transport_calls.hpp"
+#include "subprocess/terminal.hpp"
 
+#include <weir/exceptions.hpp>
 #include <weir/log.hpp>
+#include <weir/net/extra.hpp>
 #include <weir/net/pipe.hpp>
 
 #include <cerrno>
 #include <csignal>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace weir::inline WEIR_ABI {
@@ -68,6 +72,34 @@ Ends open_ends(const SpawnPlan& plan, int fd) {
                  : Ends{std::move(writing), std::move(reading)};
 }
 
+bool is_error(const std::exception_ptr& error, std::errc code) {
+  try {
+    if (error) {
+      std::rethrow_exception(error);
+    }
+  } catch (const std::system_error& failed) {
+    return failed.code() == code;
+  } catch (...) {
+  }
+  return false;
+}
+
+bool is_terminal(const SpawnPlan& plan, std::size_t fd) noexcept {
+  return plan.stdio[fd].kind() == Stdio::Kind::terminal;
+}
+
+// The parent's end of it is written to as the child's input, and read from as its output.
+Terminal terminal_for(const SpawnPlan& plan, std::array<Ends, 3>& ends) {
+  Terminal terminal = open_terminal(*plan.terminal, plan.call);
+  if (is_terminal(plan, 0)) {
+    ends[0].of_parent = File::duplicate(terminal.of_parent.native_handle());
+  }
+  if (is_terminal(plan, 1) || is_terminal(plan, 2)) {
+    ends[is_terminal(plan, 1) ? 1 : 2].of_parent = std::move(terminal.of_parent);
+  }
+  return terminal;
+}
+
 }  // namespace
 
 ChildTransport::ChildTransport(EventLoop& loop, Ref<SubprocessProtocol> protocol, ChildProcess child)
@@ -81,17 +113,23 @@ Ref<ChildTransport> ChildTransport::make(EventLoop& loop, Ref<SubprocessProtocol
     throw std::invalid_argument("the protocol factory returned no protocol");
   }
   std::array<Ends, 3> ends;
-  ChildProcess::Standard standard{};
+  ChildProcess::Given given;
+  const Terminal terminal = plan.terminal ? terminal_for(plan, ends) : Terminal();
+  given.terminal = terminal.of_child.native_handle();
   for (int fd = 0; fd != 3; ++fd) {
     const auto at = static_cast<std::size_t>(fd);
     const Stdio stdio = plan.stdio[at];
-    ends[at] = open_ends(plan, fd);
-    standard[at] = ends[at].of_child.is_open() ? ends[at].of_child.native_handle() : stdio.native();
-    if (stdio.kind() == Stdio::Kind::merged) {
-      standard[at] = standard[1] != invalid_file ? standard[1] : 1;
+    if (stdio.kind() == Stdio::Kind::terminal) {
+      given.standard[at] = given.terminal;
+    } else if (stdio.kind() == Stdio::Kind::merged) {
+      given.standard[at] = given.standard[1] != invalid_file ? given.standard[1] : 1;
+    } else {
+      ends[at] = open_ends(plan, fd);
+      given.standard[at] = ends[at].of_child.is_open() ? ends[at].of_child.native_handle() : stdio.native();
     }
   }
-  Ref<ChildTransport> transport(new ChildTransport(loop, std::move(protocol), ChildProcess(plan, standard)));
+  Ref<ChildTransport> transport(new ChildTransport(loop, std::move(protocol), ChildProcess(plan, given)));
+  transport->has_terminal_ = plan.terminal.has_value();
   transport->add_ref();  // its own, until connection_lost or the loop's end
   try {
     for (int fd = 0; fd != 3; ++fd) {
@@ -163,6 +201,22 @@ void ChildTransport::send_signal(int signal) {
   }
 }
 
+void ChildTransport::set_terminal_size(TerminalSize size) {
+  if (!has_terminal_) {
+    throw RuntimeError("set_terminal_size: the child has no terminal");
+  }
+  std::int64_t result = -EBADF;
+  for (const Ref<StreamTransport>& pipe : pipes_) {
+    // Of several, the terminal is the one that takes it.
+    if (const auto native = pipe != nullptr ? pipe->get_extra_info<extra::pipe>() : std::nullopt) {
+      result = result == 0 ? 0 : set_size(*native, size);
+    }
+  }
+  if (result < 0) {
+    throw RuntimeError("set_terminal_size: the terminal is closed");
+  }
+}
+
 void ChildTransport::close() noexcept {
   if (closing_ || LoopAccess::is_closing(*loop)) {
     return;
@@ -180,6 +234,9 @@ void ChildTransport::close() noexcept {
 }
 
 void ChildTransport::pipe_lost(int fd, std::exception_ptr error) noexcept {
+  if (has_terminal_ && is_error(error, std::errc::io_error)) {
+    error = nullptr;  // nobody has the other end of the terminal any more
+  }
   pipes_[static_cast<std::size_t>(fd)].reset();
   tell("protocol.pipe_connection_lost() failed",
        [&](SubprocessProtocol& protocol) { protocol.pipe_connection_lost(fd, std::move(error)); });

@@ -35,6 +35,7 @@ class ChildTransport final : public SubprocessTransport, private Watch, private 
   std::optional<int> get_returncode() const noexcept override { return returncode_; }
   Ref<Transport> get_pipe_transport(int fd) const noexcept override;
   void send_signal(int signal) override;
+  void set_terminal_size(TerminalSize size) override;
 
  private:
   class Pipe;
@@ -59,6 +60,7 @@ class ChildTransport final : public SubprocessTransport, private Watch, private 
 
   bool closing_ = false;
   bool finishing_ = false;
+  bool has_terminal_ = false;
   ChildProcess child_;
   std::optional<int> returncode_;
   std::array<Ref<StreamTransport>, 3> pipes_;

@@ -61,6 +61,9 @@ void check_stdio(const SpawnPlan& plan) {
     if (stdio.kind() == Stdio::Kind::merged && fd != 2) {
       refuse(plan.call, std::string(names[fd]) + " cannot be merged: std_err alone can");
     }
+    if (stdio.kind() == Stdio::Kind::terminal && !plan.terminal) {
+      refuse(plan.call, std::string(names[fd]) + " is the terminal, and there is none");
+    }
     if (stdio.kind() == Stdio::Kind::file && stdio.native() == invalid_file) {
       refuse(plan.call, std::string(names[fd]) + " is a closed file");
     }
@@ -76,8 +79,11 @@ SpawnPlan make_plan(EventLoop& loop, SpawnCall its_call, const SubprocessOptions
   SpawnPlan plan;
   plan.call = call;
   plan.stdio = {options.std_in, options.std_out, options.std_err};
+  plan.terminal = options.terminal;
   for (Stdio& stdio : plan.stdio) {
-    stdio = stdio.kind() == Stdio::Kind::by_default ? its_call.stdio : stdio;
+    if (stdio.kind() == Stdio::Kind::by_default) {
+      stdio = plan.terminal ? Stdio::terminal() : its_call.stdio;
+    }
   }
   check_stdio(plan);
   check_text(call, options.cwd, "a cwd");
@@ -106,10 +112,16 @@ SpawnPlan make_plan(EventLoop& loop, SpawnCall its_call, const SubprocessOptions
   if (plan.process_group && *plan.process_group < 0) {
     refuse(call, "the process_group is negative");
   }
-  if (plan.process_group && plan.start_new_session) {
-    refuse(call, "process_group and start_new_session contradict each other");
+  if (plan.process_group && (plan.start_new_session || plan.terminal)) {
+    refuse(call, "process_group and a new session contradict each other");
   }
   plan.umask = options.umask;
+  plan.user = options.user;
+  plan.group = options.group;
+  if (options.extra_groups) {
+    plan.extra_groups.emplace(options.extra_groups->begin(), options.extra_groups->end());
+  }
+  plan.limits.assign(options.limits.begin(), options.limits.end());
   return plan;
 }
 

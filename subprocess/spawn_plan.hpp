@@ -22,6 +22,11 @@ struct SpawnPlan {
   bool start_new_session = false;
   std::optional<int> process_group;
   std::optional<unsigned> umask;
+  std::optional<TerminalSize> terminal;
+  std::optional<unsigned> user;
+  std::optional<unsigned> group;
+  std::optional<std::vector<unsigned>> extra_groups;
+  std::vector<ResourceLimit> limits;
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -235,8 +235,7 @@ WEIR_TEST("SUBP-013 what contradicts itself is an invalid argument") {
   CHECK(refusal(fine, options) == "subprocess_exec: the process_group is negative");
   options.process_group = 0;
   options.start_new_session = true;
-  CHECK(refusal(fine, options) ==
-        "subprocess_exec: process_group and start_new_session contradict each other");
+  CHECK(refusal(fine, options) == "subprocess_exec: process_group and a new session contradict each other");
   options = {};
   const native_file passed[] = {invalid_file};
   options.pass_fds = passed;

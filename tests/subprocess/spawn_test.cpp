@@ -12,6 +12,7 @@
 
 #if !defined(_WIN32)
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <csignal>
 #endif
@@ -21,6 +22,24 @@ using namespace weir::testing;
 using namespace std::chrono_literals;
 
 #if !defined(_WIN32)
+
+namespace {
+
+// What the call says that cannot start it; it leaves nothing behind.
+Coro<std::string> refusal(EventLoop& loop, std::string_view words, SubprocessOptions options) {
+  const std::size_t descriptors = open_descriptors();
+  std::string what;
+  try {
+    co_await start(loop, words, options);
+  } catch (const std::system_error& error) {
+    what = error.what();
+  }
+  CHECK(open_descriptors() == descriptors);
+  CHECK_FALSE(has_children());
+  co_return what;
+}
+
+}  // namespace
 
 WEIR_TEST("SUBP-011 working directory, environment and another executable are honoured") {
   if (lacks("SUBP-011", "subprocesses")) {
@@ -90,23 +109,36 @@ WEIR_TEST("SUBP-011 session, process group and umask are honoured") {
   CHECK(co_await output_of(loop, "umask", options) == "0123\n");
 }
 
+WEIR_TEST("SUBP-011 limits are honoured, and whom the child runs as") {
+  if (lacks("SUBP-011", "subprocesses")) {
+    co_return;
+  }
+  const ResourceLimit few[] = {{RLIMIT_NOFILE, 40, 50}, {RLIMIT_CORE, 0, 0}};
+  SubprocessOptions options;
+  options.limits = few;
+  CHECK(co_await output_of(loop, "ulimit -Sn; ulimit -Hn; ulimit -c", options) == "40\n50\n0\n");
+  options = {};
+  const unsigned nobody = 65534;
+  const unsigned groups[] = {12, 13};
+  options.user = options.group = nobody;
+  options.extra_groups = groups;
+  if (::geteuid() == 0) {
+    CHECK(co_await output_of(loop, "id -u; id -g; id -G", options) == "65534\n65534\n65534 12 13\n");
+    options.extra_groups = std::span<const unsigned>();
+    CHECK(co_await output_of(loop, "id -G", options) == "65534\n");
+  } else {
+    CHECK(co_await refusal(loop, "true", options) == "subprocess_exec: setgroups: Operation not permitted");
+    options.extra_groups.reset();
+    CHECK(co_await refusal(loop, "true", options) == "subprocess_exec: setgid: Operation not permitted");
+    options.group.reset();
+    CHECK(co_await refusal(loop, "true", options) == "subprocess_exec: setuid: Operation not permitted");
+  }
+}
+
 WEIR_TEST("SUBP-012 what cannot be started fails the call with the step and the system's error") {
   if (lacks("SUBP-012", "subprocesses")) {
     co_return;
   }
-  const auto refusal = [](EventLoop& on, std::string_view words,
-                          SubprocessOptions options) -> Coro<std::string> {
-    const std::size_t descriptors = open_descriptors();
-    std::string what;
-    try {
-      co_await start(on, words, options);
-    } catch (const std::system_error& error) {
-      what = error.what();
-    }
-    CHECK(open_descriptors() == descriptors);
-    CHECK_FALSE(has_children());
-    co_return what;
-  };
   const std::size_t warm = (co_await output_of(loop, "echo")).size();  // the loop has what it needs
   CHECK(warm == 1);
   SubprocessOptions options;
@@ -130,6 +162,10 @@ WEIR_TEST("SUBP-012 what cannot be started fails the call with the step and the 
   const native_file passed[] = {999};
   options.pass_fds = passed;
   CHECK(co_await refusal(loop, "true", options) == "subprocess_exec: pass_fds: Bad file descriptor");
+  options = {};
+  const ResourceLimit backwards[] = {{RLIMIT_CORE, 2, 1}};
+  options.limits = backwards;
+  CHECK(co_await refusal(loop, "true", options) == "subprocess_exec: setrlimit: Invalid argument");
 }
 
 WEIR_TEST("SUBP-014 descriptors are not inherited unless asked for") {

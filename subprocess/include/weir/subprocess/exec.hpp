@@ -25,10 +25,10 @@ namespace weir::inline WEIR_ABI {
 // What the child's input, output or error output is: the values of asyncio's stdin=, stdout= and stderr=.
 class Stdio {
  public:
-  enum class Kind : std::uint8_t { by_default, inherit, pipe, devnull, file, merged };
+  enum class Kind : std::uint8_t { by_default, inherit, pipe, devnull, file, merged, terminal };
 
-  // What the call has as its default: a pipe with subprocess_exec and subprocess_shell, what the parent has
-  // with create_subprocess_exec and create_subprocess_shell.
+  // The new terminal if there is one. Else what the call has as its default: a pipe with subprocess_exec and
+  // subprocess_shell, what the parent has with create_subprocess_exec and create_subprocess_shell.
   constexpr Stdio() noexcept : Stdio(Kind::by_default) {}
   // What the parent has (None).
   static constexpr Stdio inherit() noexcept { return Stdio(Kind::inherit); }
@@ -40,6 +40,8 @@ class Stdio {
   static constexpr Stdio file(native_file native) noexcept { return Stdio(Kind::file, native); }
   // For the error output: where the output goes (subprocess.STDOUT).
   static constexpr Stdio merged() noexcept { return Stdio(Kind::merged); }
+  // The new terminal, which SubprocessOptions::terminal asks for.
+  static constexpr Stdio terminal() noexcept { return Stdio(Kind::terminal); }
 
   constexpr Kind kind() const noexcept { return kind_; }
   // invalid_file unless it is a file.
@@ -51,6 +53,14 @@ class Stdio {
 
   Kind kind_;
   native_file native_;
+};
+
+// A limit of what the child may use: an RLIMIT_… of <sys/resource.h> (resource.setrlimit). The largest number
+// is no limit.
+struct ResourceLimit {
+  int resource;
+  std::uint64_t soft;
+  std::uint64_t hard;
 };
 
 // What a new child can be told. What it points to is copied by the call.
@@ -73,6 +83,17 @@ struct SubprocessOptions {
   bool start_new_session = false;
   // The child is in this process group; 0: leads a new one.
   std::optional<int> process_group = {};
+  // The child leads a new session, and a new terminal of this size is its own (pty.fork). It is what the
+  // child has as those of std_in, std_out and std_err that are Stdio() or Stdio::terminal(): what is written
+  // to the pipe 0 is typed there, what appears there comes from the pipe 1, or 2 when the output is something
+  // else.
+  std::optional<TerminalSize> terminal = {};
+  // Whom the child runs as, by number, after everything else but the start of the program (Popen's user,
+  // group, extra_groups). One who is not allowed to is told so.
+  std::optional<unsigned> user = {};
+  std::optional<unsigned> group = {};
+  std::optional<std::span<const unsigned>> extra_groups = {};
+  std::span<const ResourceLimit> limits = {};
   // The permissions that the child's new files do not get.
   std::optional<unsigned> umask = {};
 };

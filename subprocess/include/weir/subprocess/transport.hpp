@@ -5,9 +5,16 @@
 #include <weir/net/transport.hpp>
 #include <weir/ref.hpp>
 
+#include <cstdint>
 #include <optional>
 
 namespace weir::inline WEIR_ABI {
+
+// The size of a terminal, in characters.
+struct TerminalSize {
+  std::uint16_t rows = 24;
+  std::uint16_t columns = 80;
+};
 
 // Given to a protocol's connection_made. All functions are for the loop's thread. It keeps itself and its
 // protocol alive until connection_lost has run. When the loop closes first, a child that still runs is killed
@@ -28,6 +35,9 @@ class WEIR_API SubprocessTransport : public BaseTransport {
   // std::errc::no_such_process when the child has ended, std::errc::invalid_argument for a signal that there
   // is not, std::errc::operation_not_permitted for a child that has become somebody else.
   virtual void send_signal(int signal) = 0;
+  // Tells the child's terminal its new size; the system sends SIGWINCH to those who look at it
+  // (termios.tcsetwinsize). Throws RuntimeError when the child has no terminal or it is closed.
+  virtual void set_terminal_size(TerminalSize size) = 0;
   // send_signal(SIGTERM) (terminate).
   void terminate();
   // send_signal(SIGKILL) (kill).
