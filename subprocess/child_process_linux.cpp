@@ -299,12 +299,13 @@ class SignalsBlocked {
   unsigned long before_ = 0;
 };
 
-// Memory that the child shares in any case: its stack, and at the other end what it is told and answers.
+// The child's stack, and at the other end what it is told and answers. A child with a copy of our memory has
+// this in common with us all the same; that takes a file of the system's, which is slow.
 class Shared {
  public:
-  Shared()
-      : memory_(::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_STACK,
-                       -1, 0)) {}
+  explicit Shared(bool copies)
+      : memory_(::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
+                       (copies ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_STACK, -1, 0)) {}
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
   ~Shared() {
@@ -405,7 +406,8 @@ ChildProcess::ChildProcess(const SpawnPlan& plan, const Given& given) {
   const std::vector<const char*> args = pointers_to(plan.args);
   const std::vector<const char*> env = plan.env ? pointers_to(*plan.env) : std::vector<const char*>();
   const std::vector<const char*> candidates = pointers_to(plan.candidates);
-  const Shared shared;
+  const int flags = flags_for(plan);
+  const Shared shared((flags & CLONE_VM) == 0);
   if (shared.failed()) {
     throw os_error(-std::int64_t{errno}, std::string(plan.call) + ": mmap");
   }
@@ -423,7 +425,7 @@ ChildProcess::ChildProcess(const SpawnPlan& plan, const Given& given) {
   int error = 0;
   {
     const SignalsBlocked blocked;
-    pid_ = ::clone(&run_child, shared.stack(), flags_for(plan), &start, &process);
+    pid_ = ::clone(&run_child, shared.stack(), flags, &start, &process);
     error = errno;
   }
   if (pid_ < 0) {

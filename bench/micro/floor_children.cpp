@@ -51,6 +51,6 @@ class Spawn {
 };
 
 const bench::Row<Spawn> proc_spawn("proc_spawn/floor", 200);
-const bench::Row<bench::WithMuch<Spawn>> proc_spawn_2gib("proc_spawn_2gib/floor", 200);
+const bench::Row<bench::WithMuch<Spawn>> proc_spawn_2gib("proc_spawn_2gib/floor", 20);
 
 }  // namespace

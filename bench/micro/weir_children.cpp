@@ -71,6 +71,6 @@ class Spawn {
 
 const bench::Row<Spawn<&by_protocol>> proc_spawn("proc_spawn/weir", 200);
 const bench::Row<Spawn<&by_coroutine>> proc_spawn_process("proc_spawn/weir_process", 200);
-const bench::Row<bench::WithMuch<Spawn<&by_protocol>>> proc_spawn_2gib("proc_spawn_2gib/weir", 200);
+const bench::Row<bench::WithMuch<Spawn<&by_protocol>>> proc_spawn_2gib("proc_spawn_2gib/weir", 20);
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <sstream>
+#include <system_error>
 
 #if !defined(_WIN32)
 #include <fcntl.h>
@@ -109,6 +110,15 @@ Coro<std::string> output_of(EventLoop& loop, std::string command, SubprocessOpti
   CHECK(child.transport->get_returncode() == 0);
   CHECK(child.protocol->error_output.empty());
   co_return child.protocol->output;
+}
+
+bool is_at_end(File& pipe) {
+  std::byte byte{};
+  try {
+    return pipe.read({&byte, 1}) == 0;
+  } catch (const std::system_error&) {
+    return false;  // somebody could write to it
+  }
 }
 
 #if defined(__linux__)

@@ -3,6 +3,7 @@
 
 #include "tests/support/weir_test.hpp"
 
+#include <weir/net/file.hpp>
 #include <weir/subprocess/exec.hpp>
 
 #include <cstddef>
@@ -63,6 +64,8 @@ Coro<std::string> output_of(EventLoop& loop, std::string command);
 
 // Has the pipe that this transport reads no room for more?
 bool is_full(const Ref<Transport>& pipe);
+// Has everybody closed the end that is written to, and was all read? The pipe does not block.
+bool is_at_end(File& pipe);
 // Is there a process with this number, be it a zombie?
 bool process_exists(int pid);
 // Kills it; false when there is none.

@@ -96,6 +96,47 @@ WEIR_TEST("SUBP-018 a StreamReader that is not read makes the child block") {
   co_await over(process);
 }
 
+WEIR_TEST("SUBP-018 drain waits for a child that does not read") {
+  if (lacks("SUBP-018", "subprocesses")) {
+    co_return;
+  }
+  auto [go, signal] = File::pipe();
+  go.set_non_blocking(false);
+  const native_file passed[] = {go.native_handle()};
+  SubprocessOptions options = pipes();
+  options.pass_fds = passed;
+  const Ref<Process> process = co_await create_subprocess_shell(
+      "read go <&" + std::to_string(passed[0]) + "; cat >/dev/null", options);
+  process->std_in()->write(much(1'000'000));
+  constexpr auto drained = [](Ref<StreamWriter> writer) -> Coro<void> { co_await writer->drain(); };
+  auto draining = create_task(drained(process->std_in()));
+  for (int turn = 0; turn != 3; ++turn) {
+    co_await sleep(0s);
+  }
+  CHECK_FALSE(draining.done());
+  signal.write(as_bytes("\n"));
+  co_await draining;
+  process->std_in()->close();
+  CHECK(co_await process->wait() == 0);
+  co_await over(process);
+}
+
+WEIR_TEST("SUBP-004 a Process is over with its outputs, whoever could still read its input") {
+  if (lacks("SUBP-004", "subprocesses")) {
+    co_return;
+  }
+  auto [reading, writing] = File::pipe();
+  const native_file passed[] = {writing.native_handle()};
+  SubprocessOptions options = pipes();
+  options.pass_fds = passed;
+  const Ref<Process> process =
+      co_await create_subprocess_shell("exec 3<&0; cat <&3 >/dev/null 2>&1 & exit 0", options);
+  writing.close();
+  co_await over(process);
+  CHECK(process->std_in()->is_closing());
+  co_await until([&] { return is_at_end(reading); });  // the other one has ended, too
+}
+
 WEIR_TEST("SUBP-015 communicate feeds the input and collects both outputs, whatever their sizes") {
   if (lacks("SUBP-015", "subprocesses")) {
     co_return;

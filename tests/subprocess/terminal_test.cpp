@@ -3,26 +3,11 @@
 #include "tests/support/system.hpp"
 
 #include <weir/exceptions.hpp>
-#include <weir/net/file.hpp>
 
 #include <stdexcept>
-#include <system_error>
 
 using namespace weir;
 using namespace weir::testing;
-
-namespace {
-
-bool is_at_end(File& pipe) {
-  std::byte byte{};
-  try {
-    return pipe.read({&byte, 1}) == 0;
-  } catch (const std::system_error&) {
-    return false;  // somebody could write to it
-  }
-}
-
-}  // namespace
 
 WEIR_TEST("SUBP-011 a child can have a new terminal, which is written to and read from") {
   if (lacks("SUBP-011", "subprocesses")) {
