@@ -15,7 +15,7 @@ FILE = __file__
 # Arguments, and what the line on stderr must contain: the option or address, and the value.
 BAD = [
     ('', ['weir: ', 'subcommand is required']),
-    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, connect, ping, resolve, cert and info']),
+    ('frobnicate', ["'frobnicate'", 'echo, discard, relay, serve, connect, ping, resolve, exec, cert and info']),
     ('--frob', ["'--frob'"]),
     ('echo', ['weir echo: ', 'LISTEN is required']),
     ('discard', ['weir discard: ', 'LISTEN is required']),

@@ -21,8 +21,8 @@ namespace program {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> verb_names{"echo", "discard", "relay", "serve", "connect",
-                                                     "ping", "resolve", "cert",  "info"};
+constexpr std::array<std::string_view, 10> verb_names{"echo", "discard", "relay", "serve", "connect",
+                                                      "ping", "resolve", "exec",  "cert",  "info"};
 
 constexpr const char* listen_help = "Where to listen, such as tcp://127.0.0.1:8888 or unix:///run/echo";
 constexpr const char* server_footer =
@@ -46,6 +46,7 @@ struct Texts {
   std::string resolve_timeout = "10s";
   std::string idle_timeout = "60s";
   std::string linger = "1s";
+  std::string exec_timeout;
   std::string protocols;
   std::vector<std::string> hosts;
   std::size_t days = 365;
@@ -246,6 +247,27 @@ void describe_resolve(CLI::App& app, Texts& texts, CommandLine& line) {
       "Exit status: 0 when every name has an answer, 1 when one has none, 2 for a wrong command line.");
 }
 
+void describe_exec(CLI::App& app, Texts& texts, CommandLine& line) {
+  CLI::App& exec = *app.add_subcommand("exec", "Run a program, pass on what it writes, and end as it does");
+  exec.add_option("CMD", line.exec.command, "The program and its arguments, after --")
+      ->required()
+      ->type_name("TEXT");
+  exec.add_option("--timeout", texts.exec_timeout,
+                  "How long it may run; then it is asked to end, 2 s later killed")
+      ->type_name("DURATION")
+      ->check(check(&must_last));
+  exec.add_flag("--pty", line.exec.pty,
+                "Give it a terminal of its own: what is typed goes there, and so does a new size");
+  exec.add_flag("--json", line.exec.json,
+                "Print one JSON object at its end, with its return code and both outputs (64 MiB each at\n"
+                "most); killed at once when its time is over");
+  exec.footer(
+      "Without --pty it has our input. Signals to us are passed on to it.\n"
+      "Exit status: its own; 128 and the number of the signal that killed it; 124 when its time was over;\n"
+      "127 when there is no such program, 126 when it may not be run, 1 for other errors, 2 for a wrong\n"
+      "command line.");
+}
+
 void describe_cert(CLI::App& app, Texts& texts, CommandLine& line) {
   CLI::App& cert = *app.add_subcommand("cert", "Make certificates for trials and tests, and their authority");
   cert.add_option("NAME", texts.hosts,
@@ -336,6 +358,7 @@ void describe_others(CLI::App& app, Texts& texts, CommandLine& line) {
       "command line, 130 after Ctrl-C.");
 
   describe_resolve(app, texts, line);
+  describe_exec(app, texts, line);
   describe_cert(app, texts, line);
   app.add_subcommand("info", "Tell the version, the backend, what it can do, and the limits");
 }
@@ -353,6 +376,9 @@ void take_texts(const Texts& texts, CommandLine& line) {
   }
   if (!texts.busy_poll.empty()) {
     line.serving.busy_poll = parse_duration(texts.busy_poll);
+  }
+  if (!texts.exec_timeout.empty()) {
+    line.exec.timeout = parse_duration(texts.exec_timeout);
   }
   line.connect.timeout = line.ping.timeout = parse_duration(texts.timeout);
   line.resolve.timeout = parse_duration(texts.resolve_timeout);
@@ -432,7 +458,7 @@ int complain(const CLI::App& app, const CLI::ParseError& error, const std::strin
                   ? "unknown option '" + unknown_verb + "'"
                   : "unknown verb '" + unknown_verb +
                         "'; there are echo, discard, relay, serve, connect, ping, resolve, "
-                        "cert and info";
+                        "exec, cert and info";
   }
   // One line that tells the terminal nothing, whatever the arguments were.
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };

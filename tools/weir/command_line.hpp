@@ -9,7 +9,7 @@
 
 namespace program {
 
-enum class Verb : std::uint8_t { echo, discard, relay, serve, connect, ping, resolve, cert, info };
+enum class Verb : std::uint8_t { echo, discard, relay, serve, connect, ping, resolve, exec, cert, info };
 
 struct CommandLine {
   Verb verb = Verb::info;
@@ -20,6 +20,7 @@ struct CommandLine {
   ConnectPlan connect;
   PingPlan ping;
   ResolvePlan resolve;
+  ExecPlan exec;
   CertPlan cert;
 };
 

@@ -3,22 +3,50 @@
 #pragma once
 
 #include <weir/net/file.hpp>
+#include <weir/subprocess/transport.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace program {
 
 // Does a person read what is written to stderr?
 bool stderr_is_terminal() noexcept;
+// Does a person type the standard input?
+bool stdin_is_terminal() noexcept;
 
-// What the program was started with as its standard input and output.
+// What the program was started with as its standard input and outputs.
 weir::native_file standard_input() noexcept;
 weir::native_file standard_output() noexcept;
+weir::native_file standard_error() noexcept;
+
+// The size of the terminal of the standard input, if it is one.
+std::optional<weir::TerminalSize> terminal_size() noexcept;
+// The signal that tells of a new size; 0 where there is none.
+int resize_signal() noexcept;
+// The signals by which others control a program, and those that are typed.
+std::vector<int> control_signals();
+std::vector<int> typed_signals();
+
+// The terminal of the standard input, if it is one, gives what is typed as it is, at once and unseen, until
+// the destructor.
+class RawTerminal {
+ public:
+  RawTerminal() noexcept;
+  RawTerminal(const RawTerminal&) = delete;
+  RawTerminal& operator=(const RawTerminal&) = delete;
+  ~RawTerminal();
+
+ private:
+  struct Before;
+  std::unique_ptr<Before> before_;
+};
 
 // How many descriptors this process may have open, and how many it could ask for; nothing where there is no
 // such limit.

@@ -2,25 +2,65 @@
 #include "tools/weir/host.hpp"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #ifdef __linux__
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #endif
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <memory>
+#include <new>
 #include <span>
 
 namespace program {
 
 bool stderr_is_terminal() noexcept { return ::isatty(STDERR_FILENO) == 1; }
+bool stdin_is_terminal() noexcept { return ::isatty(STDIN_FILENO) == 1; }
 
 weir::native_file standard_input() noexcept { return STDIN_FILENO; }
 weir::native_file standard_output() noexcept { return STDOUT_FILENO; }
+weir::native_file standard_error() noexcept { return STDERR_FILENO; }
+
+std::optional<weir::TerminalSize> terminal_size() noexcept {
+  winsize size{};
+  if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0) {
+    return std::nullopt;
+  }
+  return weir::TerminalSize{size.ws_row, size.ws_col};
+}
+
+int resize_signal() noexcept { return SIGWINCH; }
+std::vector<int> control_signals() { return {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}; }
+std::vector<int> typed_signals() { return {SIGINT, SIGQUIT}; }
+
+struct RawTerminal::Before {
+  termios settings;
+};
+
+RawTerminal::RawTerminal() noexcept {
+  termios before{};
+  if (::tcgetattr(STDIN_FILENO, &before) != 0) {
+    return;
+  }
+  termios raw = before;
+  ::cfmakeraw(&raw);
+  if (::tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0) {
+    before_.reset(new (std::nothrow) Before{before});
+  }
+}
+
+RawTerminal::~RawTerminal() {
+  if (before_ != nullptr) {
+    ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before_->settings);
+  }
+}
 
 std::optional<DescriptorLimit> descriptor_limit() noexcept {
   struct rlimit limit{};

@@ -10,6 +10,7 @@
 #include <windows.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <span>
 #include <string_view>
@@ -31,8 +32,19 @@ weir::native_file standard_handle(DWORD which) noexcept {
 }  // namespace
 
 bool stderr_is_terminal() noexcept { return is_console(STD_ERROR_HANDLE); }
+bool stdin_is_terminal() noexcept { return is_console(STD_INPUT_HANDLE); }
 weir::native_file standard_input() noexcept { return standard_handle(STD_INPUT_HANDLE); }
 weir::native_file standard_output() noexcept { return standard_handle(STD_OUTPUT_HANDLE); }
+weir::native_file standard_error() noexcept { return standard_handle(STD_ERROR_HANDLE); }
+
+// For children, which there are none of yet.
+std::optional<weir::TerminalSize> terminal_size() noexcept { return std::nullopt; }
+int resize_signal() noexcept { return 0; }
+std::vector<int> control_signals() { return {}; }
+std::vector<int> typed_signals() { return {SIGINT}; }
+struct RawTerminal::Before {};
+RawTerminal::RawTerminal() noexcept = default;
+RawTerminal::~RawTerminal() = default;
 
 // Handles are limited by memory alone.
 std::optional<DescriptorLimit> descriptor_limit() noexcept { return std::nullopt; }

@@ -30,6 +30,8 @@ weir::Coro<int> start(const CommandLine& line) {
       return program::connect(line.connect);
     case Verb::resolve:
       return program::resolve(line.resolve);
+    case Verb::exec:
+      return program::exec(line.exec);
     default:
       return program::ping(line.ping);
   }
@@ -43,8 +45,8 @@ int run(const CommandLine& line) {
     return program::cert(line.cert);
   }
   // Under the simulator sockets exist inside the process only: nobody could ever connect. Some names are
-  // known all the same.
-  if (line.verb != Verb::resolve && !weir::has_capability("real_network")) {
+  // known all the same; and children are refused by themselves.
+  if (line.verb != Verb::resolve && line.verb != Verb::exec && !weir::has_capability("real_network")) {
     throw weir::NotSupportedError(program::verb_name(line.verb), "real_network");
   }
   program::raise_descriptor_limit();

@@ -1,5 +1,6 @@
 // `weir resolve`: names to addresses and back, as the library's resolver sees them.
 #include "tools/weir/error_text.hpp"
+#include "tools/weir/json_text.hpp"
 #include "tools/weir/verbs.hpp"
 
 #include <weir/net/resolver.hpp>
@@ -44,32 +45,15 @@ weir::Coro<Resolved> resolve_one(weir::EventLoop& loop, std::string name, bool r
   co_return resolved;
 }
 
-std::string quoted(std::string_view text) {
-  std::string json = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      json += '\\';
-      json += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
-      json += escape;
-    } else {
-      json += c;
-    }
-  }
-  return json + '"';
-}
-
 std::string as_json(const std::string& name, const Resolved& resolved, bool reverse) {
-  std::string json = "{\"name\": " + quoted(name);
+  std::string json = "{\"name\": " + json_text(name);
   if (!resolved.error.empty()) {
-    return json + ", \"error\": " + quoted(resolved.error) + '}';
+    return json + ", \"error\": " + json_text(resolved.error) + '}';
   }
   json +=
-      reverse ? ", \"names\": [" : ", \"canonical\": " + quoted(resolved.canonical) + ", \"addresses\": [";
+      reverse ? ", \"names\": [" : ", \"canonical\": " + json_text(resolved.canonical) + ", \"addresses\": [";
   for (std::size_t i = 0; i != resolved.answers.size(); ++i) {
-    json += (i != 0 ? ", " : "") + quoted(resolved.answers[i]);
+    json += (i != 0 ? ", " : "") + json_text(resolved.answers[i]);
   }
   return json + "]}";
 }

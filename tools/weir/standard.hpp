@@ -58,7 +58,7 @@ class StandardInput : public Standard {
 
 class StandardOutput : public Standard {
  public:
-  StandardOutput() : Standard(standard_output()) {}
+  explicit StandardOutput(weir::native_file number = standard_output()) : Standard(number) {}
   ~StandardOutput();
   // Gives when there is room for more. To a regular file at once.
   weir::Coro<void> write(weir::EventLoop& loop, weir::Bytes data);

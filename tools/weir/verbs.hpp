@@ -97,6 +97,16 @@ struct CertPlan {
 // Makes certificates, and the authority that vouches for them. Needs no loop.
 int cert(const CertPlan& plan);
 
+struct ExecPlan {
+  std::vector<std::string> command;
+  std::chrono::nanoseconds timeout{0};  // 0: as long as it likes
+  bool pty = false;
+  bool json = false;
+};
+
+// Runs a program with its output passed on: its exit status, or 128 and the signal that killed it.
+weir::Coro<int> exec(const ExecPlan& plan);
+
 // Prints what this weir is and can. Needs no loop.
 int info();
 
