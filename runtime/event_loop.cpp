@@ -45,9 +45,10 @@ EventLoop& running_loop_for(const char* call) {
 bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_await_budget(loop); }
 
 bool may_go_on(const FutureBase& done_future) noexcept {
-  EventLoop* const loop = running_loop_slot();  // null: this is a coroutine of a parent's loop
-  return loop != nullptr && done_future.loop_number() == LoopAccess::number(*loop) &&
-         LoopAccess::spend_await_budget(*loop);
+  EventLoop* const loop = running_loop_slot();
+  // None: this coroutine has forked, and goes on in the child until it has to wait.
+  return loop == nullptr ||
+         (done_future.loop_number() == LoopAccess::number(*loop) && LoopAccess::spend_await_budget(*loop));
 }
 
 void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call) {
