@@ -81,6 +81,11 @@ concept IsReactor = requires(B& b, const B& cb) {
   // them, and clears every owner slot, leaving the sockets open. All operations are idle afterwards.
   // Idempotent; the destructor calls it.
   { b.close_all() } noexcept -> std::same_as<void>;
+  // In a child of fork(), before anything else: what the system keeps for this backend is the parent's. From
+  // now on no call of its reaches that, it is never polled again, and what it would be told is nobody's. With
+  // `is_at_rest` it ends as by close_all(); without, another thread was at it when the process was forked,
+  // and what it has in memory is not looked at. It is not destroyed afterwards.
+  { b.leave_to_parent(bool{}) } noexcept -> std::same_as<void>;
   { B::has(Capability::ipv6) } noexcept -> std::same_as<bool>;
   // What a backend that is a world of its own knows of a name: the simulator's table, asked instead of name
   // servers. The name is in small letters and without a dot at its end.

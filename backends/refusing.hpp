@@ -102,6 +102,7 @@ class RefusingBackend {
   void set_max_read_size(std::size_t) noexcept {}
   TimePoint now() const noexcept { return std::chrono::steady_clock::now(); }
   void close_all() noexcept {}
+  void leave_to_parent(bool) noexcept {}
 
   static bool has(Capability) noexcept { return false; }
   static std::optional<KnownHost> known_host(std::string_view) { return std::nullopt; }

@@ -421,6 +421,13 @@ void DatagramEndpoint::finish(std::exception_ptr error) noexcept {
   context_ = Context();
 }
 
+void DatagramEndpoint::leave_to_parent() noexcept {
+  LoopAccess::net(*loop_)->endpoints.erase(*this);
+  lost_ = true;
+  closing_ = true;
+  handle = nullptr;
+}
+
 void DatagramEndpoint::loop_closed() noexcept {
   const auto self = Ref<DatagramEndpoint>::adopt(this);
   LoopAccess::net(*loop_)->endpoints.erase(*this);

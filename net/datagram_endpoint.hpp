@@ -30,6 +30,8 @@ class DatagramEndpoint final : public DatagramTransport, private DatagramStream 
   void begin() noexcept;
   // The loop closes: reports an open transport, closes the socket, and lets go of everybody.
   void loop_closed() noexcept;
+  // In a child of fork(): nothing is left that an operation could work on, and nobody is told.
+  void leave_to_parent() noexcept;
 
   void close() noexcept override;
   bool is_closing() const noexcept override { return closing_; }

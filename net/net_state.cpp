@@ -21,21 +21,41 @@ NetState& NetState::of(EventLoop& loop) {
   return *state;
 }
 
+// Each of these lets go of users' objects, which may end others.
+void NetState::loop_closed() noexcept {
+  while (first_server != nullptr) {
+    first_server->loop_closed();
+  }
+  while (!transports.empty()) {
+    transports.front()->loop_closed();
+  }
+  while (!endpoints.empty()) {
+    endpoints.front()->loop_closed();
+  }
+  resolver.reset();
+}
+
+void NetState::leave_to_parent() noexcept {
+  while (first_server != nullptr) {
+    first_server->leave_to_parent();
+  }
+  while (!transports.empty()) {
+    transports.front()->leave_to_parent();
+  }
+  while (!endpoints.empty()) {
+    endpoints.front()->leave_to_parent();
+  }
+}
+
 NetState::Resource::Resource(NetState& owner) noexcept
     : LoopResource(owner.loop,
                    [](LoopResource& self) noexcept {
                      NetState& state = static_cast<Resource&>(self).state;
-                     // Each of these lets go of users' objects, which may end others.
-                     while (state.first_server != nullptr) {
-                       state.first_server->loop_closed();
+                     if (LoopAccess::is_inherited(state.loop)) {
+                       state.leave_to_parent();
+                     } else {
+                       state.loop_closed();
                      }
-                     while (!state.transports.empty()) {
-                       state.transports.front()->loop_closed();
-                     }
-                     while (!state.endpoints.empty()) {
-                       state.endpoints.front()->loop_closed();
-                     }
-                     state.resolver.reset();
                    }),
       state(owner) {}
 

@@ -68,6 +68,10 @@ struct NetState {
   explicit NetState(EventLoop& owner) noexcept;
   ~NetState();
 
+  void loop_closed() noexcept;
+  // In a child of fork().
+  void leave_to_parent() noexcept;
+
   struct Resource : LoopResource {
     explicit Resource(NetState& owner) noexcept;
     NetState& state;

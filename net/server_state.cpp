@@ -62,7 +62,7 @@ void Listener::stop() noexcept {
   if (state != OpState::idle) {
     LoopAccess::backend(*server.loop).stop(static_cast<AcceptStream&>(*this));
   }
-  if (file) {
+  if (file && !LoopAccess::is_inherited(*server.loop)) {
     remove_own_file(socket, *file);
   }
   socket.close();
@@ -120,7 +120,7 @@ ServerState::ServerState(EventLoop& owner, AnyProtocolFactory protocol_factory, 
 }
 
 ServerState::~ServerState() {
-  if (serving && !closed) {
+  if (serving && !closed && !LoopAccess::is_inherited(*loop)) {
     log(LogLevel::warning, "unclosed server " + describe() + ": the last reference to it was dropped");
   }
   close();
@@ -229,6 +229,18 @@ void ServerState::loop_closed() noexcept {
   context = Context();
   waiting_for_end.clear();
   serving_forever.reset();
+}
+
+void ServerState::leave_to_parent() noexcept {
+  leave_list();
+  closed = true;
+  serving = false;
+  for (const auto& listener : listeners) {
+    listener->file.reset();
+  }
+  while (!clients.empty()) {
+    clients.front()->leave_to_parent();
+  }
 }
 
 // Neither calls anybody.

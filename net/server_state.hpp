@@ -62,6 +62,8 @@ struct ServerState {
   bool is_over() const noexcept { return closed && clients.empty(); }
   void report(const std::string& message, std::exception_ptr exception) noexcept;
   void loop_closed() noexcept;
+  // In a child of fork(): the names and connections are the parent's.
+  void leave_to_parent() noexcept;
   // Each as its own close() or abort() does.
   void close_clients() noexcept;
   void abort_clients() noexcept;

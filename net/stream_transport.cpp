@@ -328,6 +328,14 @@ void StreamTransport::finish(std::exception_ptr error) noexcept {
   context_ = Context();
 }
 
+void StreamTransport::leave_to_parent() noexcept {
+  list().erase(*this);
+  server_ = nullptr;
+  lost_ = true;
+  closing_ = true;
+  handle = nullptr;
+}
+
 void StreamTransport::loop_closed() noexcept {
   const auto self = Ref<StreamTransport>::adopt(this);
   list().erase(*this);

@@ -35,6 +35,8 @@ class StreamTransport final : public Transport, private ReadStream {
   void begin() noexcept;
   // The loop closes: reports an open transport, closes the socket, and lets go of everybody.
   void loop_closed() noexcept;
+  // In a child of fork(): nothing is left that an operation could work on, and nobody is told.
+  void leave_to_parent() noexcept;
   // It belongs to no server any more.
   void leave_server() noexcept;
 

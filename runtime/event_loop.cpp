@@ -1,8 +1,10 @@
 // The turn of the loop, running, stopping and closing. runtime/README.md tells the turn phase by phase.
+#include "runtime/fork.hpp"
 #include "runtime/inbox.hpp"
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 #include "runtime/loop_resource.hpp"
+#include "runtime/loops.hpp"
 #include "runtime/running.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/timer_heap.hpp"
@@ -11,7 +13,6 @@
 #include <weir/executor.hpp>
 
 #include <cstdlib>
-#include <mutex>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -19,38 +20,6 @@
 namespace weir::inline WEIR_ABI {
 
 namespace {
-
-// Anchors that are free for new loops. They are never given back, so that a handle may look at its own at any
-// time.
-class Anchors {
- public:
-  detail::LoopAnchor* acquire(EventLoop& loop) {
-    const std::lock_guard lock(mutex_);
-    if (free_.empty()) {
-      free_.push_back(new detail::LoopAnchor);
-    }
-    detail::LoopAnchor* anchor = free_.back();
-    free_.pop_back();
-    anchor->loop = &loop;
-    anchor->loop_number.store(++last_number_, std::memory_order_relaxed);
-    return anchor;
-  }
-  void release(detail::LoopAnchor* anchor) {
-    const std::lock_guard lock(mutex_);
-    anchor->loop_number.store(0, std::memory_order_relaxed);
-    free_.push_back(anchor);
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<detail::LoopAnchor*> free_;
-  std::uint64_t last_number_ = 0;
-};
-
-Anchors& anchors() {
-  static Anchors* const instance = new Anchors;  // outlives every static that owns a loop
-  return *instance;
-}
 
 bool debug_from_environment() noexcept {
   const char* value = std::getenv("WEIR_DEBUG");
@@ -76,8 +45,10 @@ EventLoop& running_loop_for(const char* call) {
 bool spend_await_budget(EventLoop& loop) noexcept { return LoopAccess::spend_await_budget(loop); }
 
 bool may_go_on(const FutureBase& done_future) noexcept {
-  EventLoop& loop = *running_loop_slot();
-  return done_future.loop_number() == LoopAccess::number(loop) && LoopAccess::spend_await_budget(loop);
+  EventLoop* const loop = running_loop_slot();
+  // None: this coroutine has forked, and goes on in the child until it has to wait.
+  return loop == nullptr ||
+         (done_future.loop_number() == LoopAccess::number(*loop) && LoopAccess::spend_await_budget(*loop));
 }
 
 void check_same_loop(const FutureBase& future, const EventLoop* wanted, const char* call) {
@@ -114,15 +85,20 @@ EventLoop::EventLoop()
     : backend_(std::make_unique<detail::BackendHolder>(ready_)),
       timers_(std::make_unique<detail::TimerHeap>(*this)),
       inbox_(std::make_shared<detail::Inbox>(backend_->backend)),
-      debugging_(std::make_unique<detail::LoopDebug>()) {
-  anchor_ = anchors().acquire(*this);
+      debugging_(std::make_unique<detail::LoopDebug>()),
+      home_(&detail::running_loop_slot()) {
+  detail::watch_forks();
+  anchor_ = detail::all_loops().enter(*this);
   number_ = anchor_->loop_number.load(std::memory_order_relaxed);
   set_debug(debug_from_environment());
 }
 
 EventLoop::~EventLoop() {  // NOLINT(bugprone-exception-escape): a running loop must not be destroyed
   close();
-  anchors().release(anchor_);
+  detail::all_loops().leave(anchor_);
+  if (inherited_) {
+    keep_for_ever();
+  }
 }
 
 // --- The turn
@@ -199,6 +175,9 @@ inline void EventLoop::run() {
 // --- Running and stopping
 
 void EventLoop::check_open(const char* call) const {
+  if (inherited_) {
+    throw RuntimeError(std::string(call) + detail::is_inherited_text);
+  }
   if (closed_ || closing_) {
     throw RuntimeError(std::string(call) + ": the loop is closed");
   }
@@ -222,7 +201,9 @@ struct EventLoop::Running {
   detail::ContextScope scope;
   explicit Running(EventLoop& running) : loop(running), scope(running.callback_context_) {
     ++loop.run_number_;
-    detail::running_loop_slot() = &loop;
+    EventLoop*& slot = detail::running_loop_slot();
+    slot = &loop;
+    loop.home_.store(&slot, std::memory_order_relaxed);
     loop.running_.store(true, std::memory_order_relaxed);
   }
   ~Running() {
@@ -241,6 +222,14 @@ void EventLoop::run_forever() {
     }
     run();
   } while (!stopping_);
+  check_still_ours("run_forever");
+}
+
+// A callback may have forked: in the child the run call ends here.
+void EventLoop::check_still_ours(const char* call) const {
+  if (inherited_) [[unlikely]] {
+    check_open(call);
+  }
 }
 
 TimePoint EventLoop::let_host_wait() {
@@ -254,6 +243,7 @@ bool EventLoop::run_guest_turn() {
   prepare();
   collect(TimePoint::min());
   run();
+  check_still_ours("run_ready");
   return !stopping_;
 }
 

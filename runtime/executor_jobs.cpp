@@ -36,10 +36,15 @@ struct JobLink {
 // The loop's side of a job under way: owns its future, on the loop's thread.
 struct PendingJob : LoopResource {
   PendingJob(EventLoop& loop, Ref<FutureBase> result)
-      : LoopResource(loop, [](LoopResource& self) noexcept { delete static_cast<PendingJob*>(&self); }),
+      : LoopResource(loop, &loop_closed),
         future(std::move(result)),
         link(std::make_shared<JobLink>(JobLink{this})) {}
   ~PendingJob() { link->pending = nullptr; }
+  static void loop_closed(LoopResource& self) noexcept {
+    if (!LoopAccess::is_inherited(*self.loop)) {
+      delete static_cast<PendingJob*>(&self);
+    }
+  }
   Ref<FutureBase> future;
   std::shared_ptr<JobLink> link;
 };

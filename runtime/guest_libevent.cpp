@@ -21,7 +21,15 @@ struct LibeventGuest::State : std::enable_shared_from_this<State> {
   // Gives the base its own back before the loop's backend ends.
   struct Closing : detail::LoopResource {
     Closing(EventLoop& loop, State* its_state) noexcept : LoopResource(loop, &on_close), state(its_state) {}
-    static void on_close(LoopResource& resource) noexcept { static_cast<Closing&>(resource).state->detach(); }
+    // In a child of fork() the base may be locked by a thread that is not there.
+    static void on_close(LoopResource& resource) noexcept {
+      State& its_state = *static_cast<Closing&>(resource).state;
+      if (detail::LoopAccess::is_inherited(*resource.loop)) {
+        its_state.guest.detach();
+      } else {
+        its_state.detach();
+      }
+    }
     State* state;
   };
 

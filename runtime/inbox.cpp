@@ -8,6 +8,7 @@
 #include <weir/exceptions.hpp>
 #include <weir/remote.hpp>
 
+#include <string>
 #include <utility>
 
 namespace weir::inline WEIR_ABI {
@@ -29,7 +30,8 @@ void Inbox::post(Callback callback, Context context) {
   do {
     if (head == closed_mark()) {
       delete node;
-      throw RuntimeError("call_soon_threadsafe: the loop is closed");
+      throw RuntimeError(std::string("call_soon_threadsafe") +
+                         (inherited_ ? is_inherited_text : ": the loop is closed"));
     }
     node->next = head == sleeping_mark() ? nullptr : head;
   } while (!head_.compare_exchange_weak(head, node, std::memory_order_acq_rel, std::memory_order_relaxed));
@@ -83,6 +85,13 @@ void Inbox::close() noexcept {
   while (newest != nullptr) {
     delete std::exchange(newest, newest->next);
   }
+}
+
+// Without the mutex, which a thread may hold that is not here.
+void Inbox::leave_to_parent() noexcept {
+  inherited_ = true;
+  head_.store(closed_mark(), std::memory_order_relaxed);
+  backend_ = nullptr;
 }
 
 // A poster takes the whole recycled list, which leaves no room for the ABA problem, keeps one node and puts

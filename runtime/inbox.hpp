@@ -49,6 +49,8 @@ class Inbox {
   void woke() noexcept;
   // A node has been run.
   void recycle(Node* node) noexcept;
+  // In a child of fork(): refuses posts for good, and never touches the backend again.
+  void leave_to_parent() noexcept;
   // Refuses posts from now on, and destroys what was posted and not taken.
   void close() noexcept;
 
@@ -65,6 +67,7 @@ class Inbox {
   std::atomic<Node*> recycled_{nullptr};
   Node sleeping_;
   Node closed_;
+  bool inherited_ = false;
   // Keeps close() from releasing the backend under a thread that is just waking it. Taken only when the loop
   // may be asleep.
   std::mutex wake_mutex_;

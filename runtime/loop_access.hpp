@@ -14,12 +14,20 @@ struct BackendHolder {
   Backend backend;
 };
 
+// Of an error, behind the name of the call.
+inline constexpr const char* is_inherited_text =
+    ": the loop was inherited from the parent of this forked process, which alone can use it";
+
 struct LoopAccess {
   // The backend; the loop must not be closed.
   static Backend& backend(EventLoop& loop) noexcept { return loop.backend_->backend; }
   static ReadyQueue& ready(EventLoop& loop) noexcept { return loop.ready_; }
   // Is close() under way or over? Then nothing is started, and cancel, close and abort do nothing.
   static bool is_closing(const EventLoop& loop) noexcept { return loop.closing_ || loop.closed_; }
+  // Is this process a child of the one that made it? Then it is closed, and nothing may be done that the
+  // parent could notice.
+  static bool is_inherited(const EventLoop& loop) noexcept { return loop.inherited_; }
+  static void leave_to_parent(EventLoop& loop) noexcept { loop.leave_to_parent(); }
   // net/'s state of this loop; empty until net/ puts something there. Destroyed by close().
   static std::shared_ptr<NetState>& net(EventLoop& loop) noexcept { return loop.net_; }
   static LoopResource*& first_resource(EventLoop& loop) noexcept { return loop.first_resource_; }

@@ -10,7 +10,9 @@ namespace weir::inline WEIR_ABI::detail {
 // A link in the loop's list. It leaves the list by itself when it is destroyed. Loop's thread only.
 struct LoopResource {
   // Called once by EventLoop::close(), when no operation is pending any more, after the resource was taken
-  // out of the list.
+  // out of the list. Also in a child of fork(), to whom the loop and what belongs to it is its parent's
+  // (LoopAccess::is_inherited): then it only remembers not to look for the loop, nor to do anything to the
+  // outside.
   using Closing = void (*)(LoopResource&) noexcept;
 
   LoopResource(EventLoop& owner, Closing closing) noexcept;

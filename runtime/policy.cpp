@@ -1,4 +1,5 @@
 // The policy of the process and the current loop of a thread.
+#include "runtime/fork.hpp"
 #include "runtime/running.hpp"
 
 #include <weir/policy.hpp>
@@ -27,6 +28,13 @@ PolicyHolder& policy_holder() {
 }
 
 }  // namespace
+
+namespace detail {
+
+std::mutex& policy_mutex() noexcept { return policy_holder().mutex; }
+void forget_current_loop() noexcept { thread_loop_slot() = nullptr; }
+
+}  // namespace detail
 
 AbstractEventLoopPolicy::~AbstractEventLoopPolicy() = default;
 DefaultEventLoopPolicy::~DefaultEventLoopPolicy() = default;

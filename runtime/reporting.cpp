@@ -1,4 +1,5 @@
 // Everything that reaches a log or the exception handler: errors nobody took, debug mode's remarks.
+#include "runtime/fork.hpp"
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 #include "runtime/running.hpp"
@@ -42,6 +43,8 @@ void set_log_sink(LogSink sink) {
 }
 
 namespace detail {
+
+std::mutex& log_mutex() noexcept { return sink_holder().mutex; }
 
 void log(LogLevel level, std::string_view message) noexcept {
   std::shared_ptr<const LogSink> sink;

@@ -116,6 +116,9 @@ void Runner::close() {
     return;
   }
   const std::unique_ptr<EventLoop> loop = std::move(loop_);
+  if (detail::LoopAccess::is_inherited(*loop)) {
+    return;
+  }
   struct Closed {
     EventLoop& loop;
     Runner& runner;

@@ -1,6 +1,7 @@
 // Signals: the process-wide table of loops, the handlers of one loop, and the SIGINT plumbing of run().
 #include "runtime/signals.hpp"
 
+#include "runtime/fork.hpp"
 #include "runtime/loop_access.hpp"
 #include "runtime/loop_debug.hpp"
 
@@ -27,8 +28,6 @@ namespace {
 // the table waits until no handler is inside.
 constinit std::array<std::atomic<SignalState*>, 64> watching_loops{};
 constinit std::atomic<int> handlers_inside{0};
-// Counts the processes from the first one to this: a loop of an earlier one is not in the table.
-constinit std::atomic<unsigned> process{1};
 
 bool enter(SignalState& state) noexcept {
   for (std::atomic<SignalState*>& slot : watching_loops) {
@@ -67,7 +66,6 @@ void tell_loops_of_signal(int number) noexcept {
 }
 
 void forget_loops_of_parent() noexcept {
-  process.fetch_add(1, std::memory_order_relaxed);
   for (std::atomic<SignalState*>& slot : watching_loops) {
     slot.store(nullptr, std::memory_order_relaxed);
   }
@@ -107,7 +105,7 @@ int SignalState::begin(int number, bool if_default) noexcept {
     if (!enter(*this)) {
       return -ENFILE;
     }
-    process_ = process.load(std::memory_order_relaxed);
+    process_ = this_process();
   }
   if (!wants(number)) {
     pending_.fetch_and(~bit_of(number), std::memory_order_relaxed);
@@ -121,7 +119,7 @@ int SignalState::begin(int number, bool if_default) noexcept {
 }
 
 void SignalState::end(int number) noexcept {
-  if (process_ == process.load(std::memory_order_relaxed)) {
+  if (process_ == this_process()) {
     give_signal_back(number);
   }
   forget_unwanted(number);

@@ -82,7 +82,7 @@ class SignalState {
   std::atomic<std::uint64_t> pending_{0};
   std::array<Ref<SignalHandler>, last_signal + 1> handlers_;
   Callback on_interrupt_;
-  unsigned process_ = 0;  // which entered the table
+  unsigned process_ = 0;  // which entered the table; a loop of an earlier one is not there
 };
 
 // Tells every loop that watches this signal. For handlers, which may run on any thread at any time.

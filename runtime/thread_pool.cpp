@@ -1,4 +1,6 @@
 // ThreadPoolExecutor: threads that start when work comes and nobody is idle.
+#include "runtime/fork.hpp"
+
 #include <weir/exceptions.hpp>
 #include <weir/executor.hpp>
 
@@ -34,6 +36,9 @@ struct ThreadPoolExecutor::State {
   bool stopping = false;
   bool waits_at_end = true;
   std::string name_prefix;
+  // In a child of fork() its threads are not there, and its mutex may be held by one of them.
+  const unsigned process = detail::this_process();
+  bool is_inherited() const noexcept { return process != detail::this_process(); }
 
   void run_worker() {
     std::unique_lock lock(mutex);
@@ -57,6 +62,7 @@ struct ThreadPoolExecutor::State {
 };
 
 ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options) : state_(std::make_shared<State>()) {
+  detail::watch_forks();
   const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
   state_->max_workers =
       options.max_workers != 0 ? options.max_workers : std::min<std::size_t>(32, processors + 4);
@@ -64,6 +70,10 @@ ThreadPoolExecutor::ThreadPoolExecutor(ThreadPoolOptions options) : state_(std::
 }
 
 ThreadPoolExecutor::~ThreadPoolExecutor() {
+  if (state_->is_inherited()) {
+    static_cast<void>(new std::shared_ptr<State>(std::move(state_)));  // it cannot be destroyed
+    return;
+  }
   if (state_->waits_at_end) {
     shutdown(true);
   }
@@ -73,6 +83,10 @@ ThreadPoolExecutor::~ThreadPoolExecutor() {
 }
 
 void ThreadPoolExecutor::submit(Job job) {
+  if (state_->is_inherited()) {
+    throw RuntimeError(
+        "ThreadPoolExecutor::submit: the pool was inherited from the parent of this forked process");
+  }
   const std::lock_guard lock(state_->mutex);
   if (state_->stopping) {
     throw RuntimeError("ThreadPoolExecutor::submit: cannot schedule new jobs after shutdown");
@@ -102,6 +116,9 @@ void ThreadPoolExecutor::submit(Job job) {
 
 // Whoever waits joins the threads that nobody joins yet, and then waits for those that somebody else does.
 void ThreadPoolExecutor::shutdown(bool wait, bool cancel_queued) {
+  if (state_->is_inherited()) {
+    return;
+  }
   std::deque<Job> dropped;
   std::vector<std::thread> threads;
   {
@@ -127,6 +144,9 @@ void ThreadPoolExecutor::shutdown(bool wait, bool cancel_queued) {
 }
 
 std::size_t ThreadPoolExecutor::worker_count() const {
+  if (state_->is_inherited()) {
+    return 0;
+  }
   const std::lock_guard lock(state_->mutex);
   return state_->started;
 }

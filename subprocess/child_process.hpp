@@ -2,6 +2,7 @@
 // get. What nobody has seen end is killed and reaped by its destructor.
 #pragma once
 
+#include "runtime/fork.hpp"
 #include "subprocess/spawn_plan.hpp"
 
 #include <weir/net/file.hpp>
@@ -39,12 +40,15 @@ class ChildProcess {
   void end() noexcept;
   // Gives the descriptor back, which is no longer watched. The child has been reaped.
   void forget() noexcept { process_.close(); }
+  // Not in a child of fork(), to whom it is a brother that is neither killed nor waited for.
+  bool is_ours() const noexcept { return parent_ == this_process(); }
   // 0 or a negated errno. The child must not have been reaped.
   std::int64_t send_signal(int signal) const noexcept;
 
  private:
   File process_;
   int pid_ = 0;
+  unsigned parent_ = this_process();
 };
 
 }  // namespace weir::inline WEIR_ABI::detail

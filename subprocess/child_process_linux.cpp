@@ -455,15 +455,18 @@ std::optional<int> ChildProcess::reap() noexcept {
 }
 
 void ChildProcess::end() noexcept {
-  if (process_.is_open()) {
+  if (process_.is_open() && is_ours()) {
     siginfo_t info{};
     send_signal(kill_signal);
     wait_for(descriptor(), info, WEXITED);
-    process_.close();
   }
+  process_.close();
 }
 
 std::int64_t ChildProcess::send_signal(int signal) const noexcept {
+  if (!is_ours()) {
+    return -ESRCH;
+  }
   return ::syscall(SYS_pidfd_send_signal, descriptor(), signal, nullptr, 0) < 0 ? -std::int64_t{errno} : 0;
 }
 

@@ -278,6 +278,10 @@ void ChildTransport::run_lost(void* object, std::uintptr_t, std::uintptr_t, Read
 
 void ChildTransport::loop_closed(LoopResource& resource) noexcept {
   const Ref<ChildTransport> self(&static_cast<ChildTransport&>(resource));
+  if (LoopAccess::is_inherited(*self->loop)) {
+    self->closing_ = true;
+    return;
+  }
   if (!self->returncode_) {
     log(LogLevel::warning,
         "unclosed subprocess " + std::to_string(self->get_pid()) + ": its loop was closed, and it is killed");

@@ -46,6 +46,11 @@ class EpollPoller : public PosixPoller {
     }
   }
   bool begin_sleep() noexcept { return sleep_.begin(); }
+  // Closing this process's descriptor takes nothing out of the set, which is the parent's.
+  void leave_to_parent() noexcept {
+    epoll_.reset();
+    wake_fd_.leave_to_parent();
+  }
   native_socket descriptor() const noexcept { return epoll_.get(); }
 
  private:

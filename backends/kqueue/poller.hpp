@@ -57,6 +57,13 @@ class KqueuePoller : public PosixPoller {
     }
   }
   bool begin_sleep() noexcept { return sleep_.begin() && hung_up_.empty(); }
+  // A queue is not inherited, and its number is nobody's.
+  void leave_to_parent() noexcept {
+    queue_.forget();
+#ifndef EVFILT_USER
+    wake_fd_.leave_to_parent();
+#endif
+  }
   native_socket descriptor() const noexcept { return queue_.get(); }
 
  private:

@@ -100,6 +100,9 @@ void LibeventPoller::move_home() noexcept {
 }
 
 void LibeventPoller::take_out() noexcept {
+  if (base() == nullptr) {
+    return;
+  }
   ::event_del(wake_event_.get());
   for (const std::unique_ptr<Registration>& registration : by_number_) {
     if (registration != nullptr) {
@@ -109,6 +112,9 @@ void LibeventPoller::take_out() noexcept {
 }
 
 std::int64_t LibeventPoller::put_in() noexcept {
+  if (base() == nullptr) {
+    return -EBADF;
+  }
   limited_ = method() == "select";
   is_epoll_ = method().starts_with("epoll");
   has_edges_ = (::event_base_get_features(base()) & EV_FEATURE_ET) != 0;
@@ -129,6 +135,17 @@ std::int64_t LibeventPoller::put_in() noexcept {
     }
   }
   return 0;
+}
+
+// Everything is left where it is; a base that is not there is how the other functions know.
+void LibeventPoller::leave_to_parent() noexcept {
+  static_cast<void>(wake_event_.release());
+  static_cast<void>(timer_.release());
+  static_cast<void>(base_.release());
+  static_cast<void>(new (std::nothrow) std::vector<std::unique_ptr<Registration>>(std::move(by_number_)));
+  host_ = nullptr;
+  turn_ = nullptr;
+  wake_fd_.leave_to_parent();
 }
 
 // --- Registrations
@@ -191,7 +208,8 @@ short LibeventPoller::flags_for(Interest interest, bool is_socket) const noexcep
 std::int64_t LibeventPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept
     try {
   bool is_socket = false;
-  if (const std::int64_t error = check(native, is_socket); error < 0) {
+  const std::int64_t error = base() != nullptr ? check(native, is_socket) : -EBADF;
+  if (error < 0) {
     unwatch(native);
     return error;
   }

@@ -56,6 +56,10 @@ class LibeventPoller : public PosixPoller {
   std::int64_t move_to(event_base* host, event* turn) noexcept;
   void move_home() noexcept;
 
+  // In a child of fork(), to whom libevent's events are its parent's: to delete one, or the base, would take
+  // it out of what the parent waits with.
+  void leave_to_parent() noexcept;
+
   // What libevent waits with: "epoll", "poll", "select", …
   std::string_view method() const noexcept;
 

@@ -31,6 +31,8 @@ class PollPoller : public PosixPoller {
     }
   }
 
+  void leave_to_parent() noexcept { wake_fd_.leave_to_parent(); }
+
  private:
   void make_room(std::size_t number);
   int wait(TimePoint deadline) noexcept;

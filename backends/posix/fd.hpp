@@ -21,6 +21,8 @@ class Fd {
 
   int get() const noexcept { return fd_; }
   void reset() noexcept;
+  // It is not this process's to close.
+  void forget() noexcept { fd_ = -1; }
 
  private:
   int fd_ = -1;

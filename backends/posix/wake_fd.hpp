@@ -16,6 +16,11 @@ class WakeFd {
   // Any thread, any signal handler; leaves errno alone. Wakes before one drain() merge.
   void wake() noexcept;
   void drain() noexcept;
+  // In a child of fork(): later wakes do not reach the sleeper, who is the parent.
+  void leave_to_parent() noexcept {
+    read_end_.reset();
+    write_end_.reset();
+  }
 
  private:
   Fd read_end_;

@@ -113,6 +113,13 @@ concept HasDescriptor = CanSleepOutside<P> && requires(P& p) {
   { p.descriptor() } noexcept -> std::same_as<native_socket>;
 };
 
+// What a poller has where processes fork. In the child, what the system keeps for it is the parent's: from
+// now on no call reaches that, nor wakes the parent. It is not asked to poll again.
+template <class P>
+concept CanBeInherited = requires(P& p) {
+  { p.leave_to_parent() } noexcept -> std::same_as<void>;
+};
+
 // What a poller may have besides: a way to give whole operations to the system. Those are the writing ones,
 // and connecting; what is received is never given away, so that an idle connection holds no memory.
 template <class P>

@@ -114,6 +114,7 @@ class ReadinessBackend {
   }
   TimePoint now() const noexcept { return poller_.now(); }
   void close_all() noexcept;
+  void leave_to_parent(bool is_at_rest) noexcept;
 
   static bool has(Capability capability) noexcept {
     return capability == Capability::pollable_descriptor ? HasDescriptor<Poller> : Poller::has(capability);

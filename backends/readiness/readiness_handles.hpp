@@ -165,6 +165,20 @@ void ReadinessBackend<Poller>::deregister(BackendHandle& handle) noexcept {
   }
 }
 
+// As if nothing were registered, so that nothing is taken out.
+template <class Poller>
+void ReadinessBackend<Poller>::leave_to_parent(bool is_at_rest) noexcept {
+  if constexpr (CanBeInherited<Poller>) {
+    poller_.leave_to_parent();
+  }
+  if (!is_at_rest) {
+    return;
+  }
+  table_.for_each([](BackendHandle& handle) { handle.set_registered(no_interest); });
+  registered_ = 0;
+  close_all();
+}
+
 // --- Watches
 
 template <class Poller>

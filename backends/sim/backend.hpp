@@ -110,6 +110,12 @@ class SimBackend {
   native_socket pollable_descriptor() noexcept { return invalid_socket; }
   TimePoint now() const noexcept;
   void close_all() noexcept;
+  // Nothing of its world is outside of the process.
+  void leave_to_parent(bool is_at_rest) noexcept {
+    if (is_at_rest) {
+      close_all();
+    }
+  }
 
   // There is nothing to spin for.
   void set_busy_poll(std::chrono::nanoseconds) noexcept {}

@@ -1,5 +1,6 @@
 // LESSON-042: weir inside a program that is libevent's: its evhttp serves, and weir's tasks run in the same
 // thread.
+#include "tests/support/forked.hpp"
 #include "tests/support/weir_test.hpp"
 
 #include <weir/libevent.hpp>
@@ -13,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -237,4 +239,35 @@ TEST_CASE_FIXTURE(LoopFixture, "LESSON-042 closing the loop takes it out of the 
   CHECK_FALSE(guest.is_attached());
   guest.update();
   CHECK(::event_base_get_num_events(program.base.get(), EVENT_BASE_COUNT_ADDED) == 0);
+}
+
+TEST_CASE_FIXTURE(LoopFixture,
+                  "FORK-001 a child of fork() takes nothing out of the application's event_base") {
+  Program program;
+  std::optional<LibeventGuest> guest(std::in_place, loop, program.base.get());
+  auto [near, far] = Socket::pair();
+  int readable = 0;
+  loop.add_reader(near, [&, &watched = near] {
+    ++readable;
+    loop.remove_reader(watched);
+    loop.stop();
+  });
+  const auto work = [&](Findings& findings) {
+    findings.check(!guest->is_attached(), "the guest is attached");
+    guest.reset();
+    loop.close();
+    loop_owner.reset();
+    EventLoop own;
+    own.call_later(1ms, [&] { own.stop(); });
+    own.run_forever();
+  };
+  CHECK(in_child(work) == "");
+  guest->update();
+  std::thread poster([&] { loop.call_soon_threadsafe([&] { loop.stop(); }); });
+  CHECK(program.dispatch());
+  poster.join();
+  CHECK(guest->is_stopped());
+  far.shutdown_write();
+  CHECK(program.dispatch());
+  CHECK(readable == 1);
 }

@@ -60,6 +60,12 @@ using TaskFactory = std::function<Ref<TaskBase>(EventLoop& loop, AnyCoro coro, c
 
 // An event loop (asyncio.AbstractEventLoop) over the backend that was chosen when weir was built. Every
 // function is for the loop's thread, except where it says "any thread". Made by new_event_loop().
+//
+// After fork() the parent goes on with its loops as if nothing had happened. In the child no loop is running,
+// and those that it inherited are inert: is_closed() is true; close(), the destructor and what belongs to
+// such a loop do nothing that the parent could notice; other calls throw RuntimeError, also the run call that
+// fork() was called in, when the callback has returned. Nothing of them is destroyed: coroutines, callbacks,
+// transports and protocols stay in memory as they are. New loops work.
 class WEIR_API EventLoop {
  public:
   // Throws std::system_error when the system refuses what the backend needs.
@@ -377,6 +383,7 @@ class WEIR_API EventLoop {
   void check_open(const char* call) const;
   void check_can_run(const char* call) const;
   void check_thread(const char* call) const;
+  void check_still_ours(const char* call) const;
   void update_care() noexcept { call_soon_needs_care_ = debug_ || closed_ || closing_; }
   void submit_job(Executor* executor, std::unique_ptr<detail::ExecutorJob> job,
                   const Ref<FutureBase>& future);
@@ -397,6 +404,10 @@ class WEIR_API EventLoop {
   bool run_guest_turn();
   void run_debugged();
   void report_callback_exception() noexcept;
+  // In a child of fork().
+  void leave_to_parent() noexcept;
+  void let_go_of_everybody() noexcept;
+  void keep_for_ever() noexcept;
   void drop_callbacks() noexcept;
   void destroy_tasks() noexcept;
   void forget_generators() noexcept;
@@ -407,6 +418,7 @@ class WEIR_API EventLoop {
   std::atomic<bool> running_{false};  // other threads look at it in debug mode
   bool closed_ = false;
   bool closing_ = false;
+  bool inherited_ = false;  // from the parent of this process; closed_ as well
   bool debug_ = false;
   int await_budget_ = 0;
   detail::LoopAnchor* anchor_ = nullptr;
@@ -424,6 +436,7 @@ class WEIR_API EventLoop {
   detail::GuestState* guest_ = nullptr;
   std::shared_ptr<detail::NetState> net_;
   std::unique_ptr<detail::LoopDebug> debugging_;
+  std::atomic<EventLoop**> home_;  // names the thread that made it or ran it last
   std::unique_ptr<detail::SignalState> signals_;
   std::shared_ptr<Executor> default_executor_;
   bool default_executor_shut_down_ = false;

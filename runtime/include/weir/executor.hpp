@@ -37,7 +37,8 @@ struct ThreadPoolOptions {
 };
 
 // A pool of threads that are started when work comes and no thread is idle
-// (concurrent.futures.ThreadPoolExecutor).
+// (concurrent.futures.ThreadPoolExecutor). In a child of fork() it has no threads: submit() throws
+// RuntimeError, shutdown() and the destructor do nothing.
 class WEIR_API ThreadPoolExecutor final : public Executor {
  public:
   explicit ThreadPoolExecutor(ThreadPoolOptions options = {});
