@@ -87,14 +87,7 @@ class ReadinessBackend {
   void poll(TimePoint deadline);
   bool is_idle() const noexcept { return registered_ == 0 && !has_given(); }
   void wake() noexcept { poller_.wake(); }
-  TimePoint let_host_wait(TimePoint deadline) noexcept {
-    host_waits_ = true;
-    if constexpr (CanSleepOutside<Poller>) {
-      return poller_.begin_sleep() ? deadline : TimePoint::min();
-    } else {
-      return poller_.take_wake() ? TimePoint::min() : deadline;
-    }
-  }
+  TimePoint let_host_wait(TimePoint deadline) noexcept;
   native_socket pollable_descriptor() noexcept {
     if constexpr (HasDescriptor<Poller>) {
       return poller_.descriptor();

@@ -58,6 +58,16 @@ void ReadinessBackend<Poller>::collect(const Polled<typename Poller::Event>& pol
   }
 }
 
+template <class Poller>
+TimePoint ReadinessBackend<Poller>::let_host_wait(TimePoint deadline) noexcept {
+  host_waits_ = true;
+  if constexpr (CanSleepOutside<Poller>) {
+    return poller_.begin_sleep() ? deadline : TimePoint::min();
+  } else {
+    return poller_.take_wake() ? TimePoint::min() : deadline;
+  }
+}
+
 // Level-triggered, what nobody waits for would come again and again: the item takes it out of the interest.
 template <class Poller>
 void ReadinessBackend<Poller>::collect_special(BackendHandle& handle, Readiness ready) {
