@@ -76,4 +76,18 @@ std::int64_t ReadinessBackend<Poller>::send_fds(BackendHandle& handle, const Sen
   return result;
 }
 
+template <class Poller>
+std::int64_t ReadinessBackend<Poller>::write(BackendHandle& handle, Op& op) noexcept {
+  switch (op.kind) {
+    case OpKind::send_to:
+      return send_to(handle, static_cast<SendToOp&>(op).datagrams);
+    case OpKind::send_fds:
+      return send_fds(handle, static_cast<SendFdsOp&>(op));
+    case OpKind::send_file:
+      return send_file(handle, static_cast<SendFileOp&>(op));
+    default:
+      return send(handle, static_cast<SendOp&>(op).buffers);
+  }
+}
+
 }  // namespace weir::inline WEIR_ABI::detail

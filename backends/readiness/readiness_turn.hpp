@@ -192,20 +192,6 @@ void ReadinessBackend<Poller>::run_other_reader(BackendHandle& handle) {
 }
 
 template <class Poller>
-std::int64_t ReadinessBackend<Poller>::write(BackendHandle& handle, Op& op) noexcept {
-  switch (op.kind) {
-    case OpKind::send_to:
-      return send_to(handle, static_cast<SendToOp&>(op).datagrams);
-    case OpKind::send_fds:
-      return send_fds(handle, static_cast<SendFdsOp&>(op));
-    case OpKind::send_file:
-      return send_file(handle, static_cast<SendFileOp&>(op));
-    default:
-      return send(handle, static_cast<SendOp&>(op).buffers);
-  }
-}
-
-template <class Poller>
 void ReadinessBackend<Poller>::run_writer(BackendHandle& handle) {
   if (handle.writer->kind == OpKind::connect) {
     if (const auto result = Sockets::connect_result(handle.native); result != -EINPROGRESS) {
