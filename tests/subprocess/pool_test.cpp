@@ -278,7 +278,7 @@ WEIR_TEST("EXEC-011 cancelling a job kills its worker and no other") {
   const int fresh = number_in(co_await last);
   CHECK(std::ranges::count(pids, fresh) == 0);
   // One that has hardly begun is no different.
-  Future<Bytes> early = pool.submit(pid_of, no_input);
+  Future<Bytes> early = pool.submit(stay, as_bytes(stage.file()));
   CHECK(early.cancel());
   co_await gone(fresh);
   CHECK(process_exists(pids.at(0)));
