@@ -3,10 +3,14 @@
 #include "tests/subprocess/pool_functions.hpp"
 
 #include <weir/exceptions.hpp>
+#include <weir/net/file.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/subprocess/process.hpp>
 
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 using namespace weir;
 using namespace weir::testing;

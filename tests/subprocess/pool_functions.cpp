@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
+#include <vector>
 
 #if !defined(_WIN32)
 #include <sys/socket.h>

@@ -7,6 +7,10 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 using namespace weir;
 using namespace weir::testing;
