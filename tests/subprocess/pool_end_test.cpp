@@ -4,6 +4,7 @@
 
 #include <weir/exceptions.hpp>
 #include <weir/net/file.hpp>
+#include <weir/net/sock_ops.hpp>
 #include <weir/net/socket.hpp>
 #include <weir/subprocess/process.hpp>
 
