@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <regex>
 #include <set>
 #include <string>
@@ -52,7 +53,16 @@ REGISTER_EXCEPTION_TRANSLATOR(const weir::BaseException& order) { return order.w
 
 }  // namespace
 
+namespace weir::testing {
+std::optional<int> (*run_instead)() = nullptr;
+}
+
 int main(int argc, char** argv) {
+  if (weir::testing::run_instead != nullptr) {
+    if (const std::optional<int> result = weir::testing::run_instead()) {
+      return *result;
+    }
+  }
   doctest::Context context(argc, argv);
   const int result = context.run();
   const char* suite = std::getenv("WEIR_TEST_SUITE");

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -108,6 +109,10 @@ void skip(std::string_view id, std::string_view capability);
 bool lacks(std::string_view id, std::string_view capability);
 bool lacks(std::string_view id, Trait trait);
 unsigned skip_count() noexcept;
+
+// For a program that its own tests start again, as something else: gives what main() is to return then, and
+// nothing when the tests are to run. Set by a constructor at namespace scope.
+extern std::optional<int> (*run_instead)();
 
 void run_test_body(Coro<void> (*body)(EventLoop& loop, Env& env));
 

@@ -194,6 +194,9 @@ class WEIR_API EventLoop {
                future.base());
     return future;
   }
+  // The same in a process: see <weir/subprocess/process_pool.hpp>. The pool must be this loop's.
+  Future<Bytes> run_in_executor(ProcessPoolExecutor& pool, const ProcessFunction& function,
+                                std::span<const std::byte> input);
   // Replaces the default executor (set_default_executor). Throws std::invalid_argument for null.
   void set_default_executor(std::shared_ptr<Executor> executor);
 

@@ -76,6 +76,8 @@ struct ResolverOptions;
 enum class NameInfoFlags : std::uint32_t;
 
 // subprocess
+class ProcessFunction;
+class ProcessPoolExecutor;
 class SubprocessProtocol;
 class SubprocessTransport;
 struct SubprocessOptions;

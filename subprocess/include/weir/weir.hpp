@@ -44,6 +44,7 @@
 #include <weir/sim.hpp>
 #include <weir/subprocess/exec.hpp>
 #include <weir/subprocess/process.hpp>
+#include <weir/subprocess/process_pool.hpp>
 #include <weir/subprocess/protocol.hpp>
 #include <weir/subprocess/transport.hpp>
 #include <weir/task.hpp>
