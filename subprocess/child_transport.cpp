@@ -15,7 +15,6 @@
 #include <csignal>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 
 namespace weir::inline WEIR_ABI {
@@ -70,18 +69,6 @@ Ends open_ends(const SpawnPlan& plan, int fd) {
   (fd == 0 ? reading : writing).set_non_blocking(false);
   return fd == 0 ? Ends{std::move(reading), std::move(writing)}
                  : Ends{std::move(writing), std::move(reading)};
-}
-
-bool is_error(const std::exception_ptr& error, std::errc code) {
-  try {
-    if (error) {
-      std::rethrow_exception(error);
-    }
-  } catch (const std::system_error& failed) {
-    return failed.code() == code;
-  } catch (...) {
-  }
-  return false;
 }
 
 bool is_terminal(const SpawnPlan& plan, std::size_t fd) noexcept {
@@ -234,9 +221,6 @@ void ChildTransport::close() noexcept {
 }
 
 void ChildTransport::pipe_lost(int fd, std::exception_ptr error) noexcept {
-  if (has_terminal_ && is_error(error, std::errc::io_error)) {
-    error = nullptr;  // nobody has the other end of the terminal any more
-  }
   pipes_[static_cast<std::size_t>(fd)].reset();
   tell("protocol.pipe_connection_lost() failed",
        [&](SubprocessProtocol& protocol) { protocol.pipe_connection_lost(fd, std::move(error)); });

@@ -255,6 +255,11 @@ void ProcessPool::abandon() noexcept {
 
 void ProcessPool::loop_closed(LoopResource& resource) noexcept {
   auto& self = static_cast<ProcessPool&>(resource);
+  if (LoopAccess::is_inherited(*self.loop)) {
+    self.closed_ = true;
+    self.shut_down_ = true;
+    return;
+  }
   const Ref<ProcessPool> keep(&self);
   if (!self.workers_.empty() && !self.shut_down_) {
     log(LogLevel::warning, "unclosed process pool: its loop was closed, and its workers are killed");

@@ -126,6 +126,18 @@ WEIR_TEST("SUBP-010 each of the three is a pipe, inherited, the null device, a f
   CHECK(alone.protocol->events == std::vector<std::string>{"made", "exited", "lost"});
 }
 
+WEIR_TEST("SUBP-010 what is merged goes where an inherited output goes") {
+  if (lacks("SUBP-010", "subprocesses")) {
+    co_return;
+  }
+  SubprocessOptions options;
+  options.std_out = Stdio::inherit();
+  options.std_err = Stdio::merged();
+  const Child child = co_await shell(loop, "test /proc/self/fd/2 -ef /proc/$PPID/fd/1", options);
+  co_await child.lost();
+  CHECK(child.transport->get_returncode() == 0);
+}
+
 WEIR_TEST("SUBP-017 output can be read after the child has exited") {
   if (lacks("SUBP-017", "subprocesses")) {
     co_return;

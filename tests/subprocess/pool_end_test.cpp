@@ -13,6 +13,10 @@
 #include <string>
 #include <vector>
 
+#if !defined(_WIN32)
+#include "tests/support/forked.hpp"
+#endif
+
 using namespace weir;
 using namespace weir::testing;
 using namespace std::chrono_literals;
@@ -220,3 +224,33 @@ WEIR_TEST("EXEC-012 a worker whose pool is gone ends") {
   CHECK(co_await worker->wait() == 0);
   co_await until([&] { return worker->transport()->get_protocol() == nullptr; });
 }
+
+#if !defined(_WIN32)
+TEST_CASE_FIXTURE(LoopFixture, "FORK-003 to a forked child the pool and its workers are its parent's") {
+  if (lacks("FORK-003", "subprocesses")) {
+    return;
+  }
+  const Stage stage;
+  auto pool = std::make_unique<ProcessPoolExecutor>(loop, workers(1));
+  const Future<Bytes> running = pool->submit(hold, as_bytes(stage.pipe()));
+  loop.run_until_complete(until([&] { return stage.holds(); }));
+  const auto work = [&](Findings& findings) {
+    bool refused = false;
+    try {
+      (void)pool->submit(reverse, no_input);
+    } catch (const RuntimeError&) {
+      refused = true;
+    }
+    findings.check(refused, "a job was taken");
+    loop.close();
+    pool.reset();
+    loop_owner.reset();
+    findings.check(env.take_logs().empty(), "something was logged");
+  };
+  CHECK(in_child(work) == "");
+  stage.release();
+  loop.run_until_complete(running);
+  CHECK(running.result() == std::to_string(pool->worker_pids().at(0)));
+  loop.run_until_complete(pool->shutdown(20s));
+}
+#endif

@@ -96,6 +96,18 @@ WEIR_TEST("SUBP-018 a StreamReader that is not read makes the child block") {
   co_await over(process);
 }
 
+WEIR_TEST("SUBP-018 the limit is that of the readers") {
+  if (lacks("SUBP-018", "subprocesses")) {
+    co_return;
+  }
+  const Ref<Process> process = co_await create_subprocess_shell("echo 0123456789; cat >&2", pipes(), 4);
+  CHECK_THROWS_AS(co_await process->std_out()->readline(), std::invalid_argument);
+  process->std_in()->write("0123456789\n");
+  CHECK_THROWS_AS(co_await process->std_err()->readline(), std::invalid_argument);
+  process->std_in()->close();
+  co_await over(process);
+}
+
 WEIR_TEST("SUBP-018 drain waits for a child that does not read") {
   if (lacks("SUBP-018", "subprocesses")) {
     co_return;

@@ -82,6 +82,20 @@ WEIR_TEST("SUBP-011 the program is looked for in the child's own PATH") {
   std::filesystem::remove_all(folder);
 }
 
+WEIR_TEST("SUBP-012 of several files that cannot be started, the one that is there is told") {
+  if (lacks("SUBP-012", "subprocesses")) {
+    co_return;
+  }
+  const std::filesystem::path folder = make_scratch_folder("weir-subprocess");
+  std::ofstream(folder / "weir-test-program") << "#!/bin/sh\n";
+  const std::vector<std::string> variables = {"PATH=" + folder.string() + ":/nowhere"};
+  SubprocessOptions options;
+  options.env = variables;
+  CHECK(co_await refusal(loop, "weir-test-program", options) ==
+        "subprocess_exec: exec weir-test-program: Permission denied");
+  std::filesystem::remove_all(folder);
+}
+
 WEIR_TEST("SUBP-011 session, process group and umask are honoured") {
   if (lacks("SUBP-011", "subprocesses")) {
     co_return;
