@@ -3,7 +3,9 @@
 
 #include <weir/config.hpp>
 
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -58,6 +60,8 @@ std::string_view trait_name(Trait trait) noexcept {
       return "end_behind_bytes";
     case Trait::fork:
       return "fork";
+    case Trait::chosen_pid:
+      return "chosen_pid";
     case Trait::name_server:
       return "name_server";
     case Trait::empty_host_error:
@@ -80,6 +84,11 @@ bool machine_has(Trait trait) noexcept {
       return !is_windows && !is_sim;
     case Trait::fork:
       return !is_windows;
+    case Trait::chosen_pid: {
+      const std::unique_ptr<std::FILE, int (*)(std::FILE*)> last(
+          std::fopen("/proc/sys/kernel/ns_last_pid", "r+"), &std::fclose);
+      return last != nullptr;
+    }
     case Trait::number_reuse:
     case Trait::descriptor_limit:
     case Trait::one_way_pipes:

@@ -18,6 +18,7 @@ enum class Trait {
   repeated_resets,   // who was told of a reset and sends all the same is told again, and not of a broken pipe
   end_behind_bytes,  // that the other end closed is seen although unread bytes lie before the end
   fork,              // a process can be forked
+  chosen_pid,        // the number of the next process can be chosen, which takes privileges
   name_server,       // dnsmasq, the real name server of the tests, can be started
   empty_host_error,  // the system's resolver refuses a host without name
   typed_answers,     // the system's resolver answers for each type of socket, and knows what fits it

@@ -18,6 +18,11 @@ class Refused(unittest.TestCase):
         self.assertEqual((status, out), (1, ''))
         self.assertRegex(err, r"^weir resolve: [^\n]*'www.example.org'[^\n]*real_network[^\n]*\n$")
 
+    def test_children(self):
+        status, out, err = run('exec', '--', 'true')
+        self.assertEqual((status, out), (1, ''))
+        self.assertRegex(err, r'^weir exec: [^\n]*subprocesses[^\n]*\n$')
+
     def test_verbs_that_need_a_network(self):
         for line in ('echo tcp://127.0.0.1:0', 'discard tcp://127.0.0.1:0', 'ping tcp://127.0.0.1:9',
                      'relay tcp://127.0.0.1:0 tcp://127.0.0.1:9'):

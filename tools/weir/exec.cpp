@@ -207,11 +207,12 @@ weir::Coro<int> stream(const ExecPlan& plan, Ref<weir::Process> process) {
   std::array<weir::Task<void>, 2> outputs = {loop.create_task(pass_output(loop, process, 1, out)),
                                              loop.create_task(pass_output(loop, process, 2, err))};
   const int returncode = co_await process->wait();
+  const int status = deadline.is_over() ? timed_out : exit_status(returncode);
   co_await end_of_outputs(loop, process, outputs);
   if (typing) {
     typing->cancel();
   }
-  co_return deadline.is_over() ? timed_out : exit_status(returncode);
+  co_return status;
 }
 
 void print_result(const ExecPlan& plan, const weir::Process& process, std::string_view output,
