@@ -126,6 +126,12 @@ std::int64_t LibeventPoller::put_in() noexcept {
       ::event_add(wake_event_.get(), nullptr) != 0) {
     return last_error();
   }
+  // Also what nobody asks about now: an event looks at its base even when it is freed.
+  for (const std::unique_ptr<Registration>& one : by_number_) {
+    if (one != nullptr) {
+      ::event_assign(one->event.get(), base(), -1, EV_READ | EV_PERSIST, &on_event, one.get());
+    }
+  }
   for (std::size_t number = 0; number != by_number_.size(); ++number) {
     Registration* const registration = by_number_[number].get();
     if (registration != nullptr && registration->interest != no_interest) {

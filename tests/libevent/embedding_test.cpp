@@ -241,6 +241,25 @@ TEST_CASE_FIXTURE(LoopFixture, "LESSON-042 closing the loop takes it out of the 
   CHECK(::event_base_get_num_events(program.base.get(), EVENT_BASE_COUNT_ADDED) == 0);
 }
 
+TEST_CASE_FIXTURE(LoopFixture, "LESSON-042 a loop outlives the event_base that it was embedded into") {
+  auto [near, far] = Socket::pair();
+  {
+    Program program;
+    const LibeventGuest guest(loop, program.base.get());
+    loop.add_reader(near, [] {});
+    loop.remove_reader(near);
+  }
+  int readable = 0;
+  loop.add_reader(near, [&, &watched = near] {
+    ++readable;
+    loop.remove_reader(watched);
+    loop.stop();
+  });
+  far.shutdown_write();
+  loop.run_forever();
+  CHECK(readable == 1);
+}
+
 TEST_CASE_FIXTURE(LoopFixture,
                   "FORK-001 a child of fork() takes nothing out of the application's event_base") {
   Program program;
