@@ -249,6 +249,11 @@ TEST_CASE_FIXTURE(LoopFixture, "LESSON-042 a loop outlives the event_base that i
     loop.add_reader(near, [] {});
     loop.remove_reader(near);
   }
+  // Where the base was, there is something else: whoever looks there comes to grief.
+  std::vector<std::string> others;
+  for (std::size_t size = 64; size != 2048; ++size) {
+    others.emplace_back(size, '\xA5');
+  }
   int readable = 0;
   loop.add_reader(near, [&, &watched = near] {
     ++readable;
