@@ -184,6 +184,8 @@ class FaultsTest(unittest.TestCase):
     def test_errors_of_the_system_are_told(self):
         environment = {**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'}  # which cannot work beside a tracer
         for call, error, when, message in FAULTS:
+            if call == 'pipe2' and os.environ.get('WEIR_SANITIZERS', 'none') != 'none':
+                continue  # their runtimes make pipes of their own
             with self.subTest(f'{call} {error}'), tempfile.NamedTemporaryFile() as record:
                 done = subprocess.run(['strace', '-D', '-f', '-qqq', '-o', record.name, '-e', f'trace={call}', '-e',
                                        f'inject={call}:error={error}:when={when}', WEIR, 'exec', '--', '/bin/true'],
