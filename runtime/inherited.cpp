@@ -63,6 +63,10 @@ void EventLoop::let_go_of_everybody() noexcept {
 
 // Instead of destroying it. Whoever looks for leaks finds it in a list.
 void EventLoop::keep_for_ever() noexcept {
+  // A callback that has forked may destroy it, and the context that the callback runs in goes with it.
+  if (detail::current_context_slot() == &callback_context_) {
+    detail::current_context_slot() = nullptr;
+  }
   struct Kept {
     std::unique_ptr<detail::BackendHolder> backend;
     std::unique_ptr<detail::TimerHeap> timers;

@@ -194,9 +194,9 @@ void ChildTransport::set_terminal_size(TerminalSize size) {
   }
   std::int64_t result = -EBADF;
   for (const Ref<StreamTransport>& pipe : pipes_) {
-    // Of several, the terminal is the one that takes it.
-    if (const auto native = pipe != nullptr ? pipe->get_extra_info<extra::pipe>() : std::nullopt) {
-      result = result == 0 ? 0 : set_size(*native, size);
+    const auto native = pipe != nullptr ? pipe->get_extra_info<extra::pipe>() : std::nullopt;
+    if (native && result < 0) {
+      result = set_size(*native, size);  // a pipe that is no terminal refuses it
     }
   }
   if (result < 0) {

@@ -31,8 +31,9 @@ TEST_CASE("FORK-001 FORK-002 a forked child") {
 
 namespace {
 
-// A child whose parent had several threads can start none under ThreadSanitizer.
-constexpr bool child_has_threads = !under_thread_sanitizer;
+// ThreadSanitizer gives a child whose parent had several threads neither threads nor signals, and its
+// epoll_pwait2 waits twice there and forgets what it heard first.
+constexpr bool child_is_whole = !under_thread_sanitizer;
 
 constexpr auto echo = [] { return make_ref<Echo>(); };
 constexpr auto recorder = [] { return make_ref<Recorder>(); };
@@ -259,14 +260,12 @@ Coro<void> use_everything(Findings& findings) {
   std::raise(SIGTERM);
   co_await until([&came] { return came; });
   own.remove_signal_handler(SIGTERM);
-  if (child_has_threads) {
-    const int one = co_await own.run_in_executor(nullptr, [] { return 1; });
-    findings.check(one == 1, "the own loop's executor does not work");
-    auto posted = own.create_future<void>();
-    std::thread poster([&] { own.call_soon_threadsafe([&] { posted.set_result(); }); });
-    co_await posted;
-    poster.join();
-  }
+  const int one = co_await own.run_in_executor(nullptr, [] { return 1; });
+  findings.check(one == 1, "the own loop's executor does not work");
+  auto posted = own.create_future<void>();
+  std::thread poster([&] { own.call_soon_threadsafe([&] { posted.set_result(); }); });
+  co_await posted;
+  poster.join();
   co_await sleep(1ms);
 }
 
@@ -293,10 +292,14 @@ void check_own_loop(Findings& findings) {
   own.call_soon([&] { findings.check(++order == 1, "the own loop's callback is wrong"); });
   own.run_forever();
   findings.check(order == 2, "the own loop's callbacks did not run");
-  own.run_until_complete(use_everything(findings));
+  if (child_is_whole) {
+    own.run_until_complete(use_everything(findings));
+  }
   own.close();
   set_event_loop(nullptr);
-  run(use_everything(findings));
+  if (child_is_whole) {
+    run(use_everything(findings));
+  }
 }
 
 void check_all(Family& family, Findings& findings) {
@@ -304,10 +307,6 @@ void check_all(Family& family, Findings& findings) {
   check_refused(family, findings);
   check_own_loop(findings);
   check_inert(family, findings);
-}
-
-void check_all_and_destroy(Family& family, Findings& findings) {
-  check_all(family, findings);
   destroy(family, findings);
   check_own_loop(findings);
 }
@@ -330,7 +329,7 @@ TEST_CASE("FORK-001 nor one that does to the inherited loop all that can be done
   for (const Leaving leaving : {Leaving::at_once, Leaving::by_exit}) {
     Family family;
     set_event_loop(&family.loop);
-    CHECK(in_child([&](Findings& findings) { check_all_and_destroy(family, findings); }, leaving) == "");
+    CHECK(in_child([&](Findings& findings) { check_all(family, findings); }, leaving) == "");
     set_event_loop(nullptr);
     family.end();
   }
@@ -342,7 +341,7 @@ TEST_CASE("FORK-001 nor one that is forked inside a callback, and a child of its
   family.loop.call_soon([&] {
     found = in_child([&](Findings& findings) {
       findings.text += in_child([&](Findings& of_child) { check_refused(family, of_child); });
-      check_all(family, findings);  // a loop whose run call is on the stack is not destroyed
+      check_all(family, findings);
       findings.text += in_child([&](Findings& of_child) { check_own_loop(of_child); });
     });
   });
@@ -371,7 +370,7 @@ TEST_CASE("FORK-001 in the child the run call ends when the callback has returne
                        "alone can use it",
                    "run_forever said: " + refusal);
     findings.check(later == 0, "callbacks of the parent were run");
-    forked->leave([&](Findings& found) { check_all_and_destroy(family, found); }, std::move(findings));
+    forked->leave([&](Findings& found) { check_all(family, found); }, std::move(findings));
   }
   drain(family.loop);
   CHECK(refusal.empty());
@@ -430,7 +429,7 @@ TEST_CASE("FORK-001 nor one that is forked while another thread runs a loop") {
     findings.check(is_refused([&] { remote.post([] {}); }), "it can be posted to by its handle");
     other->close();
     other.reset();
-    check_all_and_destroy(family, findings);
+    check_all(family, findings);
   };
   for (const Leaving leaving : {Leaving::at_once, Leaving::by_exit}) {
     CHECK(in_child(work, leaving) == "");
@@ -566,7 +565,7 @@ TEST_CASE("FORK-002 a pool of threads that was inherited refuses work, and neith
     findings.check(is_refused([&] { pool->submit([] {}); }), "submit is not refused");
     findings.check(pool->worker_count() == 0, "there are threads");
     pool->shutdown(true);
-    if (!child_has_threads) {
+    if (!child_is_whole) {
       pool.reset();
     } else {
       std::latch may_leave(1);
