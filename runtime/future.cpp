@@ -63,12 +63,11 @@ void refuse_await(const FutureBase& future, const TaskBase& task) {
 
 }  // namespace detail
 
-FutureBase::FutureBase(EventLoop& loop, Destroy destroy, bool is_task, std::source_location where) noexcept
+FutureBase::FutureBase(EventLoop& loop, const detail::FutureKind& kind, std::source_location where) noexcept
     : loop_(&loop),
       anchor_(detail::LoopAccess::anchor(loop)),
       loop_number_(detail::LoopAccess::number(loop)),
-      destroy_(destroy),
-      is_task_(is_task) {
+      kind_(&kind) {
   if (loop.get_debug()) {
     created_at_ = where;
   }
@@ -80,8 +79,8 @@ bool FutureBase::loop_is_open() const noexcept {
 }
 
 bool FutureBase::cancel(std::string_view message) noexcept {
-  if (is_task_) {
-    return static_cast<TaskBase*>(this)->cancel(message);
+  if (kind_->cancel != nullptr) {
+    return kind_->cancel(*this, message);
   }
   if (done() || !loop_is_open()) {
     return false;
@@ -113,8 +112,10 @@ void FutureBase::throw_outcome() const {
 }
 
 void FutureBase::check_can_set(const char* call) const {
-  if (is_task_) {
-    throw RuntimeError(std::string(call) + ": a task does not support it; its coroutine gives the result");
+  if (kind_->cancel != nullptr) {
+    throw RuntimeError(std::string(call) +
+                       (is_task() ? ": a task does not support it; its coroutine gives the result"
+                                  : ": a gather does not support it; its children give the result"));
   }
   if (done()) {
     throw InvalidStateError(std::string(call) + ": " + describe() + " is done already");
@@ -131,7 +132,7 @@ void FutureBase::set_exception(std::exception_ptr exception) {
 
 void FutureBase::complete_with_exception(std::exception_ptr exception) noexcept {
   exception_ = std::move(exception);
-  exception_unseen_ = true;
+  exception_unseen_ = !exception_ignored_;
   complete(detail::FutureStatus::exception);
 }
 
@@ -215,7 +216,7 @@ std::string FutureBase::describe() const {
                       : status_ == detail::FutureStatus::value     ? "finished"
                       : status_ == detail::FutureStatus::exception ? "failed"
                                                                    : "cancelled";
-  if (!is_task_) {
+  if (!is_task()) {
     return detail::describe_at(std::string("<Future ") + state, created_at_) + ">";
   }
   const auto& task = static_cast<const TaskBase&>(*this);
@@ -231,7 +232,7 @@ std::string FutureBase::describe() const {
 
 void FutureBase::report_unretrieved() noexcept {
   try {
-    const std::string kind = is_task_ ? "Task" : "Future";
+    const std::string kind = is_task() ? "Task" : "Future";
     if (!loop_is_open()) {
       detail::log(LogLevel::error,
                   kind + " exception was never retrieved\n  exception: " + describe_exception(exception_));
@@ -241,7 +242,7 @@ void FutureBase::report_unretrieved() noexcept {
     context.message = kind + " exception was never retrieved";
     context.exception = exception_;
     context.future = this;
-    context.task = is_task_ ? static_cast<TaskBase*>(this) : nullptr;
+    context.task = is_task() ? static_cast<TaskBase*>(this) : nullptr;
     context.source_location = created_at_;
     loop_->call_exception_handler(context);
   } catch (...) {
@@ -263,7 +264,7 @@ void FutureBase::last_reference_gone() noexcept {
     unlink(callback);
     detail::delete_block(&callback);
   }
-  destroy_(*this);
+  kind_->destroy(*this);
 }
 
 }  // namespace weir::inline WEIR_ABI

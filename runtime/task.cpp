@@ -52,8 +52,13 @@ void run_task(void* object, std::uintptr_t, std::uintptr_t, ReadyAction action) 
 
 }  // namespace detail
 
-TaskBase::TaskBase(EventLoop& loop, Destroy destroy, Collect collect, std::source_location where) noexcept
-    : FutureBase(loop, destroy, true, where), collect_(collect) {}
+TaskBase::TaskBase(EventLoop& loop, const detail::FutureKind& kind, Collect collect,
+                   std::source_location where) noexcept
+    : FutureBase(loop, kind, where), collect_(collect) {}
+
+bool TaskBase::cancel_task(FutureBase& self, std::string_view message) noexcept {
+  return static_cast<TaskBase&>(self).cancel(message);
+}
 
 TaskBase::~TaskBase() {
   if (root_) {
@@ -195,9 +200,9 @@ bool TaskBase::cancel(std::string_view message) noexcept {
   std::uint64_t steps_left = 1;
   std::uint64_t next_steps = 2;
   ++task->cancel_requests_;
-  while (!task->interrupted_ && task->waiting_for_ != nullptr &&
-         task->waiting_for_->awaited_task != nullptr && !task->waiting_for_->awaited_task->done()) {
-    task = task->waiting_for_->awaited_task;
+  for (TaskBase* next = nullptr; !task->interrupted_ && task->waiting_for_ != nullptr &&
+                                 (next = task->waiting_for_->awaited_task()) != nullptr && !next->done();) {
+    task = next;
     ++task->cancel_requests_;
     if (task == remembered) [[unlikely]] {
       task->must_cancel_ = true;
@@ -221,7 +226,7 @@ bool TaskBase::cancel(std::string_view message) noexcept {
 void TaskBase::deliver_cancel(std::string_view message) noexcept {
   must_cancel_ = false;
   if (waiting_for_ != nullptr && waiting_for_->cancel(*waiting_for_, message)) {
-    interrupted_ |= waiting_for_->awaited_task == nullptr;  // a task may catch the cancellation and go on
+    interrupted_ |= waiting_for_->awaited == nullptr;  // which may catch the cancellation and go on
     return;
   }
   must_cancel_ = true;

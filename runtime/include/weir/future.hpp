@@ -32,14 +32,16 @@ class ResultState : public Base {
 template <class T>
 class FutureState final : public ResultState<FutureBase, T> {
  public:
-  FutureState(EventLoop& loop, std::source_location where)
-      : ResultState<FutureBase, T>(
-            loop, [](FutureBase& self) noexcept { delete_block(static_cast<FutureState*>(&self)); }, false,
-            where) {}
+  FutureState(EventLoop& loop, std::source_location where) : ResultState<FutureBase, T>(loop, kind, where) {}
+
+ private:
+  static void destroy(FutureBase& self) noexcept { delete_block(static_cast<FutureState*>(&self)); }
+  static constexpr FutureKind kind{.destroy = &destroy};
 };
 
 template <class T>
 class TaskState;
+struct FutureAccess;  // gather.hpp
 
 template <class T>
 std::optional<StoredResult<T>>& stored_result(FutureBase& state) noexcept {
@@ -165,6 +167,7 @@ class Future {
 
   template <class>
   friend class Task;
+  friend struct detail::FutureAccess;
 };
 
 namespace detail {
@@ -176,7 +179,7 @@ class FutureAwaiter : private CancelHook, private WaitNode {
  public:
   explicit FutureAwaiter(FutureBase& state) noexcept
       : CancelHook(&cancel_future, state.is_task() ? "task" : "future",
-                   state.is_task() ? &static_cast<TaskBase&>(state) : nullptr),
+                   state.may_outlive_cancel() ? &state : nullptr),
         WaitNode(&schedule_task),
         state_(&state) {}
   FutureAwaiter(const FutureAwaiter&) = delete;

@@ -29,6 +29,7 @@ enum class DoneCallbackToken : std::uint64_t {};
 namespace detail {
 
 struct LoopAnchor;
+class Gathering;
 
 // A place in the list of those who wait for a future: an awaiting coroutine's (in its frame) or a
 // done-callback's.
@@ -45,6 +46,15 @@ struct WaitNode {
 };
 
 enum class FutureStatus : std::uint8_t { pending, value, exception, cancelled };
+
+// What the kinds of futures do in their own ways.
+struct FutureKind {
+  void (*destroy)(FutureBase& self) noexcept;
+  // Null: a plain future, which ends at once. Others pass it on to what they stand for, which may take its
+  // time, or even give a value.
+  bool (*cancel)(FutureBase& self, std::string_view message) noexcept = nullptr;
+  bool is_task = false;
+};
 
 }  // namespace detail
 
@@ -72,7 +82,7 @@ class WEIR_API FutureBase {
   // The loop it belongs to (Future.get_loop). Valid while the loop exists.
   EventLoop& get_loop() const noexcept { return *loop_; }
   // Is it the state of a Task?
-  bool is_task() const noexcept { return is_task_; }
+  bool is_task() const noexcept { return kind_->is_task; }
   // Where it was created; in debug mode, else empty.
   const std::source_location& created_at() const noexcept { return created_at_; }
   // Takes back one registration made by Future::add_done_callback; false when it is unknown or already
@@ -102,14 +112,21 @@ class WEIR_API FutureBase {
   }
   // The result stands in its place: completes with it.
   void complete_value() noexcept { complete(detail::FutureStatus::value); }
+  // May it be pending after cancel()?
+  bool may_outlive_cancel() const noexcept { return kind_->cancel != nullptr; }
+  // Did it fail? Unlike exception(), asking does not silence the report.
+  bool failed() const noexcept { return status_ == detail::FutureStatus::exception; }
+  // Nobody is going to retrieve its exception, be it there or still to come, and that is not to be reported.
+  void ignore_exception() const noexcept {
+    exception_unseen_ = false;
+    exception_ignored_ = true;
+  }
   std::string describe() const;
   // The number of the loop it belongs to. Unlike the loop's address it is never given to another.
   std::uint64_t loop_number() const noexcept { return loop_number_; }
 
  protected:
-  using Destroy = void (*)(FutureBase&) noexcept;
-
-  FutureBase(EventLoop& loop, Destroy destroy, bool is_task, std::source_location where) noexcept;
+  FutureBase(EventLoop& loop, const detail::FutureKind& kind, std::source_location where) noexcept;
   ~FutureBase() = default;
 
   [[noreturn]] void throw_outcome() const;
@@ -124,13 +141,14 @@ class WEIR_API FutureBase {
   bool loop_is_open() const noexcept;
 
   friend struct detail::WaitNode;
+  friend class detail::Gathering;
   template <class>
   friend class Future;
 
   EventLoop* loop_;
   detail::LoopAnchor* anchor_;
   std::uint64_t loop_number_;
-  Destroy destroy_;
+  const detail::FutureKind* kind_;
   detail::WaitNode* first_waiter_ = nullptr;
   detail::WaitNode* last_waiter_ = nullptr;
   std::exception_ptr exception_;
@@ -140,7 +158,7 @@ class WEIR_API FutureBase {
   mutable std::uint32_t references_ = 0;
   detail::FutureStatus status_ = detail::FutureStatus::pending;
   mutable bool exception_unseen_ = false;
-  const bool is_task_;
+  mutable bool exception_ignored_ = false;
 };
 
 }  // namespace weir::inline WEIR_ABI

@@ -25,17 +25,16 @@ template <class T>
 class TaskState final : public ResultState<TaskBase, T> {
  public:
   TaskState(EventLoop& loop, Coro<T> coro, std::source_location where)
-      : ResultState<TaskBase, T>(
-            loop,
-            [](FutureBase& self) noexcept {
-              delete_block(static_cast<TaskState*>(&static_cast<TaskBase&>(self)));
-            },
-            &collect, where),
-        coro_(coro.take()) {
+      : ResultState<TaskBase, T>(loop, kind, &collect, where), coro_(coro.take()) {
     this->set_root(coro_, coro_.promise());
   }
 
  private:
+  static void destroy(FutureBase& self) noexcept {
+    delete_block(static_cast<TaskState*>(&static_cast<TaskBase&>(self)));
+  }
+  static constexpr FutureKind kind{.destroy = &destroy, .cancel = &TaskState::cancel_task, .is_task = true};
+
   static bool collect(TaskBase& base, std::exception_ptr& exception) noexcept {
     auto& self = static_cast<TaskState&>(base);
     CoroPromise<T>& promise = self.coro_.promise();

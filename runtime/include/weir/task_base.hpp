@@ -33,12 +33,14 @@ struct CancelHook {
   // Asks for cancellation; true when the awaitable will wake the task by itself. Does not wake it before
   // returning.
   using Cancel = bool (*)(CancelHook& hook, std::string_view message) noexcept;
-  CancelHook(Cancel cancel_function, const char* kind, TaskBase* task = nullptr) noexcept
-      : cancel(cancel_function), awaits(kind), awaited_task(task) {}
+  CancelHook(Cancel cancel_function, const char* kind, FutureBase* future = nullptr) noexcept
+      : cancel(cancel_function), awaits(kind), awaited(future) {}
   Cancel cancel;
   const char* awaits;
-  TaskBase* awaited_task;  // when that is what is awaited: a cancellation walks down a chain of tasks without
-                           // recursion
+  FutureBase* awaited;  // when that is what is awaited, and it may outlive its cancellation
+
+  // The task that is awaited, or null: a cancellation walks down a chain of tasks without recursion.
+  TaskBase* awaited_task() const noexcept;
 };
 
 // The part of a coroutine's promise that does not depend on its result.
@@ -124,7 +126,9 @@ class WEIR_API TaskBase : public FutureBase {
   friend class AnyCoro;
   friend struct detail::LoopAccess;
 
-  TaskBase(EventLoop& loop, Destroy destroy, Collect collect, std::source_location where) noexcept;
+  TaskBase(EventLoop& loop, const detail::FutureKind& kind, Collect collect,
+           std::source_location where) noexcept;
+  static bool cancel_task(FutureBase& self, std::string_view message) noexcept;
   ~TaskBase();
 
   void set_root(std::coroutine_handle<> root, detail::PromiseBase& promise) noexcept {
@@ -165,5 +169,9 @@ class WEIR_API TaskBase : public FutureBase {
   bool inner_collected_ = false;  // in which the original one has ended
   bool inner_cancelled_ = false;
 };
+
+inline TaskBase* detail::CancelHook::awaited_task() const noexcept {
+  return awaited != nullptr && awaited->is_task() ? static_cast<TaskBase*>(awaited) : nullptr;
+}
 
 }  // namespace weir::inline WEIR_ABI

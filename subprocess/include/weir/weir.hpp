@@ -14,9 +14,11 @@
 #include <weir/future.hpp>
 #include <weir/future_base.hpp>
 #include <weir/fwd.hpp>
+#include <weir/gather.hpp>
 #include <weir/guest.hpp>
 #include <weir/handle.hpp>
 #include <weir/info.hpp>
+#include <weir/interval.hpp>
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
@@ -41,6 +43,7 @@
 #include <weir/ref.hpp>
 #include <weir/remote.hpp>
 #include <weir/runner.hpp>
+#include <weir/shield.hpp>
 #include <weir/sim.hpp>
 #include <weir/subprocess/exec.hpp>
 #include <weir/subprocess/process.hpp>
@@ -49,8 +52,11 @@
 #include <weir/subprocess/transport.hpp>
 #include <weir/task.hpp>
 #include <weir/task_base.hpp>
+#include <weir/task_group.hpp>
 #include <weir/tasks.hpp>
+#include <weir/timeout.hpp>
 #include <weir/version.hpp>
+#include <weir/wait.hpp>
 #if WEIR_HAS_TLS
 #include <weir/net/ssl.hpp>
 #include <weir/net/ssl_error.hpp>
