@@ -42,12 +42,12 @@ weir::Coro<std::string> ask(weir::Address server, std::string question) {
 }
 
 weir::Coro<void> several_at_once(weir::Address server) {
-  std::vector<weir::Task<std::string>> tasks;
+  std::vector<weir::Coro<std::string>> asking;
   for (const char* question : {"one", "two", "three"}) {
-    tasks.push_back(weir::create_task(ask(server, question)));
+    asking.push_back(ask(server, question));
   }
-  for (auto& task : tasks) {
-    const std::string answer = co_await task;
+  const auto answers = co_await weir::wait_for(weir::gather(std::move(asking)), 10s);
+  for (const std::string& answer : answers) {
     std::puts(answer.c_str());
   }
 }

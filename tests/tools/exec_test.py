@@ -14,7 +14,7 @@ import tempfile
 import termios
 import unittest
 
-from program import LIMIT, SANITIZERS, WEIR, default_interrupt, main, run
+from program import BACKEND, LIMIT, SANITIZERS, WEIR, default_interrupt, main, run
 
 
 @contextlib.contextmanager
@@ -170,6 +170,12 @@ FAULTS = (
     ('clone', 'EAGAIN', 1, 'clone: Resource temporarily unavailable'),
     ('clone', 'ENOMEM', 1, 'clone: Cannot allocate memory'),
 )
+# The first is for wake-ups.
+WATCH_FAULTS = (
+    ('epoll_ctl', 'ENOMEM', 2, 'create_subprocess_exec: Cannot allocate memory'),
+    ('epoll_ctl', 'ENOMEM', 3, 'what the child writes to 1 cannot be read: pipe recv: Cannot allocate memory'),
+    ('epoll_ctl', 'ENOMEM', 4, 'what the child writes to 2 cannot be read: pipe recv: Cannot allocate memory'),
+)
 PIPE_FAULTS = (
     ('pipe2', 'EMFILE', 1, 'Too many open files'),
     ('pipe2', 'ENFILE', 2, 'Too many open files in system'),
@@ -189,6 +195,10 @@ class FaultsTest(unittest.TestCase):
     @unittest.skipUnless(SANITIZERS == ['none'], 'counted_pipes')  # the runtimes of sanitizers make pipes, too
     def test_errors_of_pipes_are_told(self):
         self.are_told(PIPE_FAULTS)
+
+    @unittest.skipUnless(BACKEND == 'epoll', 'epoll_calls')
+    def test_a_child_or_an_output_that_cannot_be_watched_is_told(self):
+        self.are_told(WATCH_FAULTS)
 
     def are_told(self, faults):
         environment = {**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'}  # which cannot work beside a tracer

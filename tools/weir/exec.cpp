@@ -125,16 +125,30 @@ class Deadline {
   bool is_over_ = false;
 };
 
+// The next piece of what the child writes; nothing at its end. When it cannot be read, that is told, and so
+// is `is_whole`.
+weir::Coro<weir::Bytes> read_piece(Ref<weir::StreamReader> reader, int fd, bool& is_whole) {
+  try {
+    co_return co_await reader->read(piece);
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr, "weir exec: what the child writes to %d cannot be read: %s\n", fd, error.what());
+    is_whole = false;
+  }
+  co_return weir::Bytes();
+}
+
 // What the child writes, as fast as it is taken from us. When nobody takes it any more, the child is told.
-weir::Coro<void> pass_output(weir::EventLoop& loop, Ref<weir::Process> process, int fd,
+// False when not all of it could be read.
+weir::Coro<bool> pass_output(weir::EventLoop& loop, Ref<weir::Process> process, int fd,
                              std::shared_ptr<StandardOutput> output) {
   const Ref<weir::StreamReader> reader = fd == 1 ? process->std_out() : process->std_err();
+  bool is_whole = true;
   if (reader == nullptr) {
-    co_return;
+    co_return is_whole;
   }
   try {
     while (true) {
-      weir::Bytes data = co_await reader->read(piece);
+      weir::Bytes data = co_await read_piece(reader, fd, is_whole);
       if (data.empty()) {
         break;
       }
@@ -146,6 +160,7 @@ weir::Coro<void> pass_output(weir::EventLoop& loop, Ref<weir::Process> process, 
       pipe->abort();
     }
   }
+  co_return is_whole;
 }
 
 // What is typed, or comes from a pipe. The end of it is typed as a terminal has it.
@@ -179,14 +194,17 @@ weir::SubprocessOptions options_for(const ExecPlan& plan) {
   return options;
 }
 
-// Both tasks of the outputs, for a while after the child's end.
-weir::Coro<void> end_of_outputs(weir::EventLoop& loop, Ref<weir::Process> process,
-                                std::array<weir::Task<void>, 2>& outputs) {
+// Both tasks of the outputs, for a while after the child's end. Have both passed all of it on?
+weir::Coro<bool> end_of_outputs(weir::EventLoop& loop, Ref<weir::Process> process,
+                                std::array<weir::Task<bool>, 2>& outputs) {
   weir::TimerHandle limit = loop.call_later(after_end, [process] { process->transport()->close(); });
-  for (weir::Task<void>& output : outputs) {
-    co_await output;
+  bool are_whole = true;
+  for (weir::Task<bool>& output : outputs) {
+    const bool is_whole = co_await output;
+    are_whole = are_whole && is_whole;
   }
   limit.cancel();
+  co_return are_whole;
 }
 
 weir::Coro<int> stream(const ExecPlan& plan, Ref<weir::Process> process) {
@@ -204,15 +222,15 @@ weir::Coro<int> stream(const ExecPlan& plan, Ref<weir::Process> process) {
   }
   auto out = std::make_shared<StandardOutput>();
   auto err = std::make_shared<StandardOutput>(standard_error());
-  std::array<weir::Task<void>, 2> outputs = {loop.create_task(pass_output(loop, process, 1, out)),
+  std::array<weir::Task<bool>, 2> outputs = {loop.create_task(pass_output(loop, process, 1, out)),
                                              loop.create_task(pass_output(loop, process, 2, err))};
   const int returncode = co_await process->wait();
   const int status = deadline.is_over() ? timed_out : exit_status(returncode);
-  co_await end_of_outputs(loop, process, outputs);
+  const bool are_whole = co_await end_of_outputs(loop, process, outputs);
   if (typing) {
     typing->cancel();
   }
-  co_return status;
+  co_return are_whole || status != 0 ? status : 1;
 }
 
 void print_result(const ExecPlan& plan, const weir::Process& process, std::string_view output,
