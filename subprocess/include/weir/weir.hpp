@@ -2,11 +2,14 @@
 #pragma once
 
 #include <weir/async_generator.hpp>
+#include <weir/barrier.hpp>
 #include <weir/bytes.hpp>
 #include <weir/concurrent_future.hpp>
+#include <weir/condition.hpp>
 #include <weir/config.hpp>
 #include <weir/context.hpp>
 #include <weir/coro.hpp>
+#include <weir/event.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/exception_context.hpp>
 #include <weir/exceptions.hpp>
@@ -17,6 +20,7 @@
 #include <weir/guest.hpp>
 #include <weir/handle.hpp>
 #include <weir/info.hpp>
+#include <weir/lock.hpp>
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
@@ -38,9 +42,11 @@
 #include <weir/net/transport.hpp>
 #include <weir/net/unix.hpp>
 #include <weir/policy.hpp>
+#include <weir/queue.hpp>
 #include <weir/ref.hpp>
 #include <weir/remote.hpp>
 #include <weir/runner.hpp>
+#include <weir/semaphore.hpp>
 #include <weir/sim.hpp>
 #include <weir/subprocess/exec.hpp>
 #include <weir/subprocess/process.hpp>
