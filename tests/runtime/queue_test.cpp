@@ -207,6 +207,49 @@ WEIR_TEST("QUE-004 a getter whose item was taken by get_nowait keeps its place, 
   CHECK(log == "Def");
 }
 
+WEIR_TEST("QUE-004 an item that comes between two who were woken in vain goes to the first of them") {
+  Queue<char> queue;
+  std::string log;
+  std::vector<Task<void>> tasks;
+  for (const char name : {'1', '2'}) {
+    tasks.push_back(loop.create_task(get_one(queue, log, name)));
+  }
+  co_await sleep(yield);
+  queue.put_nowait('a');
+  loop.call_soon([&] { queue.put_nowait('c'); });
+  queue.put_nowait('b');
+  CHECK(queue.get_nowait() == 'a');
+  CHECK(queue.get_nowait() == 'b');
+  co_await settle();
+  CHECK(log == "1c");
+  queue.put_nowait('d');
+  co_await settle();
+  CHECK(log == "1c2d");
+}
+
+WEIR_TEST("QUE-004 room that comes between two who were woken in vain goes to the first of them") {
+  Queue<char> queue(2);
+  queue.put_nowait('a');
+  queue.put_nowait('b');
+  std::vector<Task<void>> tasks;
+  for (const char item : {'1', '2'}) {
+    tasks.push_back(loop.create_task(put_one(queue, item)));
+  }
+  co_await sleep(yield);
+  std::string out(1, queue.get_nowait());
+  loop.call_soon([&] { out += queue.get_nowait(); });
+  out += queue.get_nowait();
+  queue.put_nowait('c');
+  queue.put_nowait('d');
+  co_await settle();
+  CHECK(state(tasks[0]) == "done");
+  CHECK(state(tasks[1]) == "pending");
+  CHECK(out == "abc");
+  CHECK(queue.get_nowait() == 'd');
+  co_await settle();
+  CHECK(text_of(queue) == "12");
+}
+
 WEIR_TEST("QUE-005 in every order of two puts, two cancelled getters and an arrival no item is lost") {
   co_await every_plan(5, 1, [](EventLoop& loop, const Plan& plan) -> Coro<void> {
     Queue<char> queue;
