@@ -314,7 +314,7 @@ Coro<void> gets(std::string name, Strings& queue) {
   trace(name, "got", item);
 }
 
-Coro<void> puts(std::string name, Strings& queue) {
+Coro<void> puts_name(std::string name, Strings& queue) {
   co_await queue.put(name);
   trace(name, "is in");
 }
@@ -337,7 +337,7 @@ SCENARIO(getters_in_order) {
 SCENARIO(putters_in_order) {
   Strings queue(2);
   Tasks tasks;
-  start(loop, tasks, "abcde", &puts, queue);
+  start(loop, tasks, "abcde", &puts_name, queue);
   co_await settle();
   while (!queue.empty()) {
     const std::string refused = queue.full() ? outcome([&] { queue.put_nowait("x"); }) : "";
@@ -377,7 +377,7 @@ SCENARIO(putters_that_are_cancelled) {
     Strings queue(1);
     queue.put_nowait("first");
     Tasks tasks;
-    start(loop, tasks, "ab", &puts, queue);
+    start(loop, tasks, "ab", &puts_name, queue);
     co_await sleep(0s);
     for (const std::string& step : words(order)) {
       if (step == "get") {
@@ -387,7 +387,8 @@ SCENARIO(putters_that_are_cancelled) {
       }
     }
     co_await ends(tasks);
-    trace(queue.qsize(), queue.get_nowait());
+    const std::size_t size = queue.qsize();
+    trace(size, queue.get_nowait());
   }
 }
 
