@@ -48,7 +48,8 @@ class WEIR_API Condition {
   // task of another loop than the condition's or the lock's.
   [[nodiscard("nothing waits until it is awaited")]] detail::ConditionAwaiter wait() noexcept;
   // Waits until predicate() gives something true, and gives that (Condition.wait_for). It is called with the
-  // lock held, the first time before waiting. Errors are those of wait() and of the predicate.
+  // lock held, the first time before waiting. Errors are those of wait() and of the predicate. A lambda with
+  // captures by value gets a name on a line before the co_await (g++ 12 destroys it twice).
   template <std::invocable Predicate>
   Coro<std::decay_t<std::invoke_result_t<Predicate&>>> wait_for(Predicate predicate);
   // Wakes `count` of those who wait, or all when there are fewer, in the order in which they came; they go on
