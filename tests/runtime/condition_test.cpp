@@ -308,8 +308,14 @@ TEST_CASE_FIXTURE(LoopFixture, "LIFE-008 a loop may close with tasks that wait f
 WEIR_TEST("LIFE-008 a condition that is destroyed wakes those who wait, with an error") {
   Lock lock;
   auto condition = std::make_unique<Condition>(lock);
-  std::string log;
-  std::vector<Task<void>> tasks = start(loop, *condition, log, "123");
+  auto wait = [](Condition& waited, Lock& held) -> Coro<void> {
+    const LockGuard guard = co_await held.lock();
+    co_await waited.wait();
+  };
+  std::vector<Task<void>> tasks;
+  for (int i = 0; i != 3; ++i) {
+    tasks.push_back(loop.create_task(wait(*condition, lock)));
+  }
   co_await sleep(yield);
   co_await lock.acquire();
   SUBCASE("at once") {}

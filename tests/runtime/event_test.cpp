@@ -39,6 +39,7 @@ WEIR_TEST("SYNC-005 an event wakes all waiters when set; waiting on a set one re
   loop.call_soon([&] { ran = true; });
   co_await event.wait();
   CHECK_FALSE(ran);
+  co_await sleep(yield);
 }
 
 WEIR_TEST("SYNC-005 clear affects later waiters only") {

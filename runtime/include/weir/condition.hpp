@@ -78,11 +78,7 @@ class WEIR_API ConditionAwaiter : public SyncAwaiter {
         condition_(&condition),
         lock_(condition.lock_),
         owns_lock_(condition.own_lock_.has_value()) {}
-  ConditionAwaiter(ConditionAwaiter&& other) noexcept
-      : SyncAwaiter(std::move(other)),
-        condition_(other.condition_),
-        lock_(other.lock_),
-        owns_lock_(other.owns_lock_) {}
+  ConditionAwaiter(ConditionAwaiter&& other) noexcept : ConditionAwaiter(*other.condition_) {}
 
   bool await_ready() const;
   template <std::derived_from<PromiseBase> P>
