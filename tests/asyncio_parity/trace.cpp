@@ -97,6 +97,12 @@ std::string kind(const std::exception_ptr& exception) {
     return "TimeoutError";
   } catch (const weir::NotSupportedError&) {
     return "NotImplementedError";
+  } catch (const weir::BrokenBarrierError&) {
+    return "BrokenBarrierError";
+  } catch (const weir::QueueEmpty&) {
+    return "QueueEmpty";
+  } catch (const weir::QueueFull&) {
+    return "QueueFull";
   } catch (const weir::RuntimeError&) {
     return "RuntimeError";
   } catch (const std::system_error& e) {

@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 
-GROUPS = ('callbacks', 'tasks', 'cancellation', 'generators', 'streams', 'flow', 'readers', 'sockets', 'structured')
+GROUPS = ('callbacks', 'tasks', 'cancellation', 'generators', 'streams', 'flow', 'readers', 'sockets', 'structured', 'sync')
 scenarios = {}
 
 

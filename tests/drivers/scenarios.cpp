@@ -507,6 +507,7 @@ constexpr Scenario all[] = {
     {"pipe", &pipe, travelling_text, true},
     {"files", &send_files, "file", false},
     {"executor", &executor, "20 thrown", false},
+    {"locks and queues", &locks_and_queues, "sum 10", false},
     {"generator", &generator, "sum 12", false},
     {"timeout", &timeout, "timed out, then heard", false},
 };

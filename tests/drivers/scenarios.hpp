@@ -46,6 +46,8 @@ Coro<std::string> echo_datagrams(Stage& stage);
 Coro<std::string> echo_sock_datagrams(Stage& stage);
 // That of files: file_scenarios.cpp.
 Coro<std::string> send_files(Stage& stage);
+// That of primitives: sync_scenario.cpp.
+Coro<std::string> locks_and_queues(Stage& stage);
 // Those that go on when their task is cancelled, and say in stage.note what they have in the end.
 std::span<const Scenario> persistent_scenarios();
 

@@ -73,6 +73,11 @@ struct Surroundings {
   std::vector<std::pair<Socket, Socket>> pairs;
   std::vector<Socket> listeners;
   Ref<Server> server;
+  Lock lock;
+  Event event;
+  Semaphore semaphore{0};
+  Condition condition{lock};
+  Queue<int> queue;
 };
 
 using Body = Coro<void> (*)(Surroundings& around, Destroyed& destroyed, std::size_t which);
@@ -165,6 +170,34 @@ Coro<void> on_nothing_yet(Surroundings&, Destroyed& destroyed, std::size_t which
   }
 }
 
+// The first task holds the lock.
+Coro<void> on_lock(Surroundings& around, Destroyed& destroyed, std::size_t which) {
+  const Counted counted(destroyed, which);
+  const LockGuard guard = co_await around.lock.lock();
+  co_await *around.gate;
+}
+
+Coro<void> on_event(Surroundings& around, Destroyed& destroyed, std::size_t which) {
+  const Counted counted(destroyed, which);
+  co_await around.event.wait();
+}
+
+Coro<void> on_semaphore(Surroundings& around, Destroyed& destroyed, std::size_t which) {
+  const Counted counted(destroyed, which);
+  const SemaphoreGuard guard = co_await around.semaphore.lock();
+}
+
+Coro<void> on_condition(Surroundings& around, Destroyed& destroyed, std::size_t which) {
+  const Counted counted(destroyed, which);
+  const LockGuard guard = co_await around.condition.lock();
+  co_await around.condition.wait();
+}
+
+Coro<void> on_queue(Surroundings& around, Destroyed& destroyed, std::size_t which) {
+  const Counted counted(destroyed, which);
+  co_await around.queue.get();
+}
+
 struct Kind {
   const char* name;
   Body body;
@@ -182,6 +215,11 @@ constexpr Kind kinds[] = {
     {"a generator that has yielded", &on_yielded, 0, short_count},
     {"its next turn", &on_nothing_yet, 0, short_count},
     {"a server's end", &on_server, 0, short_count},
+    {"a lock", &on_lock, 0, short_count},
+    {"an event", &on_event, 0, short_count},
+    {"a semaphore", &on_semaphore, 0, short_count},
+    {"a condition", &on_condition, 0, short_count},
+    {"a queue", &on_queue, 0, short_count},
     {"sock_recv", &on_recv, 2, task_count},
     {"sock_recv_into", &on_recv_into, 2, short_count},
     {"sock_sendall", &on_sendall, 2, short_count},

@@ -71,6 +71,34 @@ class WEIR_API TimeoutError final : public std::runtime_error {
   ~TimeoutError() override;
 };
 
+// A barrier was aborted, or reset while the task waited at it (asyncio.BrokenBarrierError).
+class WEIR_API BrokenBarrierError final : public RuntimeError {
+ public:
+  using RuntimeError::RuntimeError;
+  ~BrokenBarrierError() override;
+};
+
+// get_nowait() of an empty queue (asyncio.QueueEmpty).
+class WEIR_API QueueEmpty final : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  ~QueueEmpty() override;
+};
+
+// put_nowait() to a full queue (asyncio.QueueFull).
+class WEIR_API QueueFull final : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  ~QueueFull() override;
+};
+
+// The queue takes nothing any more, or gives nothing any more, after shutdown() (asyncio.QueueShutDown).
+class WEIR_API QueueShutDown final : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  ~QueueShutDown() override;
+};
+
 // The backend, the platform or this build lacks what was asked for, or an object of this kind has no such
 // operation (NotImplementedError).
 class WEIR_API NotSupportedError final : public std::runtime_error {

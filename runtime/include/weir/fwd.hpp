@@ -27,6 +27,12 @@ class Executor;
 class ThreadPoolExecutor;
 class AbstractEventLoopPolicy;
 class DefaultEventLoopPolicy;
+class Lock;
+class Event;
+class Condition;
+class Semaphore;
+class BoundedSemaphore;
+class Barrier;
 struct CallOptions;
 struct TaskOptions;
 struct RunOptions;
@@ -46,6 +52,12 @@ template <class T>
 class ConcurrentFuture;
 template <class T>
 class ContextVar;
+template <class T>
+class Queue;
+template <class T>
+class LifoQueue;
+template <class T, class Order>
+class PriorityQueue;
 
 // net
 class Address;

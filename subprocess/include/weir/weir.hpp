@@ -2,11 +2,14 @@
 #pragma once
 
 #include <weir/async_generator.hpp>
+#include <weir/barrier.hpp>
 #include <weir/bytes.hpp>
 #include <weir/concurrent_future.hpp>
+#include <weir/condition.hpp>
 #include <weir/config.hpp>
 #include <weir/context.hpp>
 #include <weir/coro.hpp>
+#include <weir/event.hpp>
 #include <weir/event_loop.hpp>
 #include <weir/exception_context.hpp>
 #include <weir/exceptions.hpp>
@@ -19,6 +22,7 @@
 #include <weir/handle.hpp>
 #include <weir/info.hpp>
 #include <weir/interval.hpp>
+#include <weir/lock.hpp>
 #include <weir/log.hpp>
 #include <weir/net/address.hpp>
 #include <weir/net/connect.hpp>
@@ -40,9 +44,11 @@
 #include <weir/net/transport.hpp>
 #include <weir/net/unix.hpp>
 #include <weir/policy.hpp>
+#include <weir/queue.hpp>
 #include <weir/ref.hpp>
 #include <weir/remote.hpp>
 #include <weir/runner.hpp>
+#include <weir/semaphore.hpp>
 #include <weir/shield.hpp>
 #include <weir/sim.hpp>
 #include <weir/subprocess/exec.hpp>
