@@ -43,7 +43,8 @@ Coro<int> leave_behind(File& job_waits_for, File& input) {
 
 }  // namespace
 
-TEST_CASE("LESSON-038 run() returns and the program ends although a job never does and its input stays open") {
+TEST_CASE(
+    "LESSON-038 run() returns and the program ends although a job never does and its input stays open") {
   if (lacks("LESSON-038", "real_clock")) {  // without one, jobs are run by the loop itself
     return;
   }
