@@ -227,7 +227,7 @@ WEIR_TEST("EXEC-012 a worker whose pool is gone ends") {
 
 #if !defined(_WIN32)
 TEST_CASE_FIXTURE(LoopFixture, "FORK-003 to a forked child the pool and its workers are its parent's") {
-  if (lacks("FORK-003", "process_pools")) {
+  if (lacks("FORK-003", "subprocesses")) {
     return;
   }
   const Stage stage;

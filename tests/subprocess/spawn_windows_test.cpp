@@ -62,6 +62,24 @@ std::pair<File, File> inheritable_pipe() {
   return ends;
 }
 
+// Another handle of a process.
+class OwnedProcess {
+ public:
+  explicit OwnedProcess(int pid)
+      : handle_(
+            ::OpenProcess(SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION, FALSE, static_cast<DWORD>(pid))) {
+    REQUIRE(handle_ != nullptr);
+  }
+  OwnedProcess(const OwnedProcess&) = delete;
+  OwnedProcess& operator=(const OwnedProcess&) = delete;
+  ~OwnedProcess() { ::CloseHandle(handle_); }
+  native_socket native() const noexcept { return reinterpret_cast<native_socket>(handle_); }
+  void wait() const { CHECK(::WaitForSingleObject(handle_, 20'000) == WAIT_OBJECT_0); }
+
+ private:
+  HANDLE handle_;
+};
+
 }  // namespace
 
 WEIR_TEST("SUBP-011 arguments reach the child as they are") {
@@ -277,6 +295,64 @@ WEIR_TEST("SUBP-009 killing a shell ends what its command has started") {
   co_await child.lost();
   CHECK(child.transport->get_returncode() == 1);
   co_await until([&] { return !process_exists(pid); });
+}
+
+WEIR_TEST("WIN-008 a process is watched: it is readable once it has ended, and stays so") {
+  const Child child = co_await act(loop, "cat");
+  const OwnedProcess process(child.transport->get_pid());
+  int told = 0;
+  loop.add_reader(process.native(), [&] { ++told; });
+  loop.add_writer(process.native(), [] { FAIL("nobody can write to a process"); });
+  child.input()->write("x");
+  co_await until([&] { return child.protocol->output == "x"; });
+  CHECK(told == 0);
+  child.input()->close();
+  co_await until([&] { return told == 3; });
+  loop.remove_writer(process.native());
+  loop.remove_reader(process.native());
+  const int before = told;
+  for (int turn = 0; turn != 5; ++turn) {
+    co_await sleep(0s);
+  }
+  CHECK(told == before);
+  loop.add_reader(process.native(), [&] { ++told; });  // that has ended before
+  co_await until([&] { return told > before; });
+  loop.remove_reader(process.native());
+  co_await child.lost();
+}
+
+WEIR_TEST("WIN-008 the watch of a process ends at any time, also while the process does") {
+  for (int round = 0; round != 30; ++round) {
+    const Child child = co_await act(loop, "sink");
+    const OwnedProcess process(child.transport->get_pid());
+    bool was_told = false;
+    loop.add_reader(process.native(), [&] { was_told = true; });
+    child.input()->close();
+    // Sooner and later than the end: the packet is on the way, or was never posted, or lies in the port.
+    for (int turn = 0; turn != round * 20 && !was_told; ++turn) {
+      co_await sleep(0s);
+    }
+    if (round % 3 == 0) {
+      process.wait();
+    }
+    loop.remove_reader(process.native());
+    was_told = false;
+    co_await child.lost();
+    CHECK_FALSE(was_told);
+  }
+}
+
+TEST_CASE_FIXTURE(LoopFixture, "WIN-007 a loop that closes lets go of the processes that it watches") {
+  Child child = loop.run_until_complete(act(loop, "hang"));
+  const OwnedProcess process(child.transport->get_pid());
+  loop.add_reader(process.native(), [] {});
+  child.protocol->transport.reset();
+  loop.close();
+  process.wait();  // it is killed
+  env.expect_log("unclosed subprocess");
+  for (int pipe = 0; pipe != 3; ++pipe) {
+    env.expect_log("unclosed transport");
+  }
 }
 
 TEST_CASE("WIN-006 a loop on a thread that is not the main one has subprocesses") {
