@@ -130,7 +130,7 @@ WEIR_TEST("SUBP-007 send_signal, terminate and kill reach the child, and nobody 
 
 #if !defined(_WIN32)
 WEIR_TEST("SUBP-007 a signal reaches the child's handler") {
-  if (lacks("SUBP-007", "process_signals")) {
+  if (lacks("SUBP-007", "subprocesses")) {
     co_return;
   }
   const Child trapped =
