@@ -56,7 +56,7 @@ class ChildProcess {
  private:
   File process_;
   File job_;  // of Windows: what the command of a shell has started
-  bool leads_group_ = false;
+  [[maybe_unused]] bool leads_group_ = false;  // of Windows, too
   int pid_ = 0;
   unsigned parent_ = this_process();
 };
