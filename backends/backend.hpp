@@ -34,6 +34,10 @@ enum class Capability : std::uint8_t {
   pollable_descriptor,    // one that is readable when there is something to collect
   datagram_errors,        // connected datagram sockets hear that nobody receives
   subprocesses,           // children can be started
+  process_signals,        // a child can be sent any signal, and end by one
+  unix_process_options,   // a child's user, groups, limits, umask, and process group that there is already
+  terminals,              // new ones, for children
+  process_pools,          // functions in processes of their own
   // No backend has these yet: names of hosts outside ASCII, those that end in ".local", and a system that
   // encrypts what a socket of TLS sends.
   internationalized_names,

@@ -37,6 +37,14 @@ std::string_view capability_name(Capability capability) noexcept {
       return "peer_credentials";
     case Capability::subprocesses:
       return "subprocesses";
+    case Capability::process_signals:
+      return "process_signals";
+    case Capability::unix_process_options:
+      return "unix_process_options";
+    case Capability::terminals:
+      return "terminals";
+    case Capability::process_pools:
+      return "process_pools";
   }
   return "unknown";
 }

@@ -50,6 +50,14 @@ std::string_view meaning_of(Capability capability) noexcept {
       return "process and user at the other end of a Unix socket";
     case Capability::subprocesses:
       return "children can be started (subprocess_exec)";
+    case Capability::process_signals:
+      return "children can be sent any signal, and end by one";
+    case Capability::unix_process_options:
+      return "user, groups, limits, umask and process group of a child";
+    case Capability::terminals:
+      return "new terminals for children";
+    case Capability::process_pools:
+      return "functions in processes of their own (ProcessPoolExecutor)";
   }
   return "";
 }

@@ -402,6 +402,8 @@ int wait_for(native_file process, siginfo_t& info, int flags) noexcept {
 
 }  // namespace
 
+const int killed_returncode = -kill_signal;
+
 ChildProcess::ChildProcess(const SpawnPlan& plan, const Given& given) {
   const std::vector<const char*> args = pointers_to(plan.args);
   const std::vector<const char*> env = plan.env ? pointers_to(*plan.env) : std::vector<const char*>();
@@ -419,6 +421,9 @@ ChildProcess::ChildProcess(const SpawnPlan& plan, const Given& given) {
   tell(start, plan);
   for (std::size_t fd = 0; fd != given.standard.size(); ++fd) {
     start.standard[fd] = given.standard[fd];
+  }
+  if (given.is_merged) {
+    start.standard[2] = given.standard[1] != invalid_file ? given.standard[1] : 1;
   }
   start.terminal = given.terminal;
   int process = -1;

@@ -4,6 +4,7 @@
 #include "net/begin_awaiter.hpp"
 #include "net/os_error.hpp"
 #include "net/transport_calls.hpp"
+#include "subprocess/child_pipes.hpp"
 #include "subprocess/terminal.hpp"
 
 #include <weir/exceptions.hpp>
@@ -50,25 +51,15 @@ class ChildTransport::Pipe final : public Protocol {
 
 namespace {
 
-// The two ends of what becomes one of the child's standard descriptors.
-struct Ends {
-  File of_child;
-  File of_parent;
-};
-
 Ends open_ends(const SpawnPlan& plan, int fd) {
-  const Stdio stdio = plan.stdio[static_cast<std::size_t>(fd)];
-  if (stdio.kind() == Stdio::Kind::devnull) {
-    return {File::open("/dev/null", fd == 0 ? FileMode::read : FileMode::write), {}};
+  switch (plan.stdio[static_cast<std::size_t>(fd)].kind()) {
+    case Stdio::Kind::devnull:
+      return open_null_device(fd);
+    case Stdio::Kind::pipe:
+      return open_child_pipe(fd);
+    default:
+      return {};
   }
-  if (stdio.kind() != Stdio::Kind::pipe) {
-    return {};
-  }
-  auto [reading, writing] = File::pipe();
-  // Nobody expects that its standard input or output cannot be waited for.
-  (fd == 0 ? reading : writing).set_non_blocking(false);
-  return fd == 0 ? Ends{std::move(reading), std::move(writing)}
-                 : Ends{std::move(writing), std::move(reading)};
 }
 
 bool is_terminal(const SpawnPlan& plan, std::size_t fd) noexcept {
@@ -109,7 +100,7 @@ Ref<ChildTransport> ChildTransport::make(EventLoop& loop, Ref<SubprocessProtocol
     if (stdio.kind() == Stdio::Kind::terminal) {
       given.standard[at] = given.terminal;
     } else if (stdio.kind() == Stdio::Kind::merged) {
-      given.standard[at] = given.standard[1] != invalid_file ? given.standard[1] : 1;
+      given.is_merged = true;
     } else {
       ends[at] = open_ends(plan, fd);
       given.standard[at] = ends[at].of_child.is_open() ? ends[at].of_child.native_handle() : stdio.native();
@@ -183,6 +174,9 @@ Ref<Transport> ChildTransport::get_pipe_transport(int fd) const noexcept {
 
 void ChildTransport::send_signal(int signal) {
   const std::int64_t result = returncode_ ? -ESRCH : child_.send_signal(signal);
+  if (result == -ENOTSUP) {
+    throw NotSupportedError("send_signal " + std::to_string(signal), "process_signals");
+  }
   if (result < 0) {
     throw os_error(result, "send_signal " + std::to_string(signal));
   }
@@ -270,7 +264,7 @@ void ChildTransport::loop_closed(LoopResource& resource) noexcept {
     log(LogLevel::warning,
         "unclosed subprocess " + std::to_string(self->get_pid()) + ": its loop was closed, and it is killed");
     self->child_.end();
-    self->returncode_ = -kill_signal;
+    self->returncode_ = killed_returncode;
   }
   self->closing_ = true;
   self->let_go();

@@ -158,7 +158,7 @@ void PoolWorker::end() noexcept {
   pool_ = nullptr;
   kill(nullptr);
   child_.end();
-  returncode_ = -kill_signal;
+  returncode_ = killed_returncode;
 }
 
 // --- Answers

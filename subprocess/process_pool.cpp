@@ -34,6 +34,9 @@ constexpr const char* name_of_submit = "ProcessPoolExecutor::submit";
 
 // All but the number of the socket, which is each worker's own.
 std::shared_ptr<const SpawnPlan> plan_worker(EventLoop& loop, std::span<const std::string> command) {
+  if (!Backend::has(Capability::process_pools)) {
+    throw NotSupportedError(name_of_pool, "process_pools");
+  }
   std::vector<std::string> args(command.begin(), command.end());
   std::vector<std::string> env = own_environment();
   const std::string own = std::string(worker_variable) + '=';
@@ -80,7 +83,6 @@ Coro<void> wait_for_end(Ref<ProcessPool> pool, TimePoint deadline) {
 
 }  // namespace
 
-// Where there are no children, plan_exec says so.
 ProcessPool::ProcessPool(EventLoop& owner, const ProcessPoolOptions& options)
     : LoopResource(owner, &loop_closed),
       max_workers_(options.max_workers != 0 ? options.max_workers

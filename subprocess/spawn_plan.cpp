@@ -1,4 +1,4 @@
-// From options to a SpawnPlan: checks, copies, and where the program is looked for.
+// From options to a SpawnPlan: checks and copies.
 #include "subprocess/spawn_plan.hpp"
 
 #include "runtime/loop_access.hpp"
@@ -6,7 +6,6 @@
 #include <weir/exceptions.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <stdexcept>
 #include <utility>
 
@@ -24,36 +23,6 @@ void check_text(const char* call, std::string_view text, const char* what) {
   }
 }
 
-// As os.get_exec_path(): the PATH of the environment that the child gets.
-std::string search_path(const SpawnPlan& plan) {
-  constexpr std::string_view name = "PATH=";
-  if (plan.env) {
-    for (const std::string& variable : *plan.env) {
-      if (variable.starts_with(name)) {
-        return variable.substr(name.size());
-      }
-    }
-    return "/bin:/usr/bin";
-  }
-  const char* const path = std::getenv("PATH");
-  return path != nullptr ? path : "/bin:/usr/bin";
-}
-
-std::vector<std::string> candidates_for(const SpawnPlan& plan, const std::string& program) {
-  if (program.find('/') != std::string::npos) {
-    return {program};
-  }
-  std::vector<std::string> found;
-  const std::string path = search_path(plan);
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find(':', begin), path.size());
-    const std::string folder = path.substr(begin, end - begin);
-    found.push_back((folder.empty() ? "." : folder) + '/' + program);
-    begin = end + 1;
-  }
-  return found;
-}
-
 void check_stdio(const SpawnPlan& plan) {
   static constexpr const char* names[] = {"std_in", "std_out", "std_err"};
   for (int fd = 0; fd != 3; ++fd) {
@@ -67,6 +36,18 @@ void check_stdio(const SpawnPlan& plan) {
     if (stdio.kind() == Stdio::Kind::file && stdio.native() == invalid_file) {
       refuse(plan.call, std::string(names[fd]) + " is a closed file");
     }
+  }
+}
+
+void check_capabilities(const SpawnPlan& plan) {
+  if (plan.terminal && !Backend::has(Capability::terminals)) {
+    throw NotSupportedError(plan.call, "terminals");
+  }
+  // A new group is another matter than one that is there.
+  const bool joins_group = plan.process_group.value_or(0) != 0;
+  if ((joins_group || plan.umask || plan.user || plan.group || plan.extra_groups || !plan.limits.empty()) &&
+      !Backend::has(Capability::unix_process_options)) {
+    throw NotSupportedError(plan.call, "unix_process_options");
   }
 }
 
@@ -122,6 +103,7 @@ SpawnPlan make_plan(EventLoop& loop, SpawnCall its_call, const SubprocessOptions
     plan.extra_groups.emplace(options.extra_groups->begin(), options.extra_groups->end());
   }
   plan.limits.assign(options.limits.begin(), options.limits.end());
+  check_capabilities(plan);
   return plan;
 }
 
@@ -155,7 +137,8 @@ std::shared_ptr<const SpawnPlan> plan_shell(EventLoop& loop, SpawnCall call, std
                                             const SubprocessOptions& options) {
   SpawnPlan plan = make_plan(loop, call, options);
   check_text(plan.call, command, "a command");
-  plan.args = {"/bin/sh", "-c", std::string(command)};
+  plan.is_shell = true;
+  plan.args = shell_args(command);
   return with_program(std::move(plan), options.executable);
 }
 

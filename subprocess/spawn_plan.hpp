@@ -6,12 +6,14 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir::inline WEIR_ABI::detail {
 
 struct SpawnPlan {
   const char* call = "";  // for errors
+  bool is_shell = false;  // args are those of shell_args()
   std::vector<std::string> args;
   std::vector<std::string> candidates;  // the files to try, in this order
   std::optional<std::vector<std::string>> env;
@@ -28,5 +30,12 @@ struct SpawnPlan {
   std::optional<std::vector<unsigned>> extra_groups;
   std::vector<ResourceLimit> limits;
 };
+
+// What the systems have in different ways. A file for each.
+//
+// The files that a program of this name may be, in the order in which they are tried.
+std::vector<std::string> candidates_for(const SpawnPlan& plan, const std::string& program);
+// What runs a command, and as what.
+std::vector<std::string> shell_args(std::string_view command);
 
 }  // namespace weir::inline WEIR_ABI::detail

@@ -22,7 +22,7 @@ HEADER_LINES, SOURCE_LINES, FUNCTION_LINES, COLUMNS = 300, 600, 70, 110
 
 # The only files outside backends/ that may include a header of the operating system.
 PLATFORM_FILES = re.compile(
-    r'^(backends/(?!include/)|runtime/(fork_posix|signals_(posix|windows)|thread_pool)\.cpp|tests/|net/(address|socket)\w*\.cpp|subprocess/(child_process|own_process|terminal)_\w+\.cpp)')
+    r'^(backends/(?!include/)|runtime/(fork_posix|signals_(posix|windows)|thread_pool)\.cpp|tests/|net/(address|socket)\w*\.cpp|subprocess/(child_process|command_line|own_process|programs|terminal)_\w+\.cpp)')
 PLATFORM_HEADER = (r'#\s*include\s*<(sys/[\w/]+|linux/[\w/]+|netinet/[\w/]+|arpa/\w+|net/if|netdb|unistd|poll|fcntl|signal|pthread|'
                    r'windows|winsock2|ws2tcpip|mswsock|io|process)\.h>')
 THIRD_PARTY_HEADER = r'#\s*include\s*<(openssl/|ares|event2/|liburing)'

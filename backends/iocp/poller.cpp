@@ -107,30 +107,58 @@ void IocpPoller::release(Registration& registration) noexcept {
   registration.is_over = false;
   registration.base = nullptr;
   registration.was_reset = false;
+  registration.has_ended = false;
   free_.push_back(&registration);
+}
+
+IocpPoller::Registration& IocpPoller::registration_of(native_socket native, bool is_process) {
+  const auto found = registered_.find(native);
+  if (found != registered_.end() && !is_process && !found->second->is_process) {
+    return *found->second;
+  }
+  if (found != registered_.end()) {
+    end(*found->second);
+  }
+  return acquire(native);
 }
 
 std::int64_t IocpPoller::watch(native_socket native, std::uint64_t token, Interest interest) noexcept {
   const std::int64_t type = WindowsSockets::type(native);
   const bool is_pipe = type == -ENOTSOCK && (interest & adopted_interest) != 0;
-  if (type < 0 && !is_pipe) {
+  const bool is_process =
+      type == -ENOTSOCK && !is_pipe && ::GetProcessId(reinterpret_cast<HANDLE>(native)) != 0;
+  if (type < 0 && !is_pipe && !is_process) {
     return type == -ENOTSOCK ? -ENOTSUP : type;
   }
   try {
-    const auto found = registered_.find(native);
-    Registration& registration = found != registered_.end() ? *found->second : acquire(native);
+    Registration& registration = registration_of(native, is_process);
     registration.base = nullptr;  // the number may be another socket's by now
     registration.was_reset = registration.was_reset && registration.token == token;
     registration.token = token;
     registration.interest = interest;
     registration.is_pipe = is_pipe;
+    registration.is_process = is_process;
     registration.is_datagram = type == static_cast<std::int64_t>(SocketType::datagram);
     registration.can_probe = (interest & adopted_interest) != 0;
+    if (is_process) {
+      return wait_for(registration);
+    }
     mark_changed(registration);
     return 0;
   } catch (const std::bad_alloc&) {
     return -ENOMEM;
   }
+}
+
+std::int64_t IocpPoller::wait_for(Registration& process) noexcept {
+  const std::int64_t error = process.process.begin(port_, reinterpret_cast<HANDLE>(process.native), &process);
+  if (error < 0) {
+    end(process);
+    return error;
+  }
+  process.polled = Asked::something;
+  ++in_flight_;
+  return 0;
 }
 
 void IocpPoller::unwatch(native_socket native) noexcept {
@@ -150,8 +178,15 @@ void IocpPoller::end(Registration& registration) noexcept {
     std::erase(changed_, &registration);
   }
   if (registration.polled == Asked::something) {
-    registration.polled = Asked::cancelled;
-    afd_.cancel(registration.poll);
+    if (!registration.is_process) {
+      registration.polled = Asked::cancelled;
+      afd_.cancel(registration.poll);
+    } else if (registration.process.end()) {
+      registration.polled = Asked::cancelled;  // its packet is on the way
+    } else {
+      registration.polled = Asked::nothing;
+      --in_flight_;
+    }
   }
   if (registration.probe.asked == Asked::something) {
     registration.probe.asked = Asked::cancelled;
@@ -207,6 +242,12 @@ void IocpPoller::ask_again() noexcept {
 
 void IocpPoller::ask(Registration& registration) noexcept {
   Interest interest = registration.interest;
+  if (registration.is_process) {
+    if (registration.has_ended && (interest & read_interest) != 0) {
+      report(registration, is_readable);
+    }
+    return;
+  }
   if (registration.is_pipe) {
     probe(registration);
     return;
@@ -298,6 +339,10 @@ bool IocpPoller::collect(TimePoint deadline) {
 }
 
 void IocpPoller::take(const OVERLAPPED_ENTRY& packet) noexcept {
+  if (packet.lpCompletionKey == static_cast<ULONG_PTR>(PortKey::process)) {
+    take_process(*reinterpret_cast<Registration*>(packet.lpOverlapped));
+    return;
+  }
   const std::int32_t status = status_of(packet);
   if (packet.lpCompletionKey == static_cast<ULONG_PTR>(PortKey::poll)) {
     take_poll(*reinterpret_cast<Registration*>(packet.lpOverlapped), status);
@@ -344,6 +389,16 @@ void IocpPoller::take_probe(Probe& probe, std::int32_t status) noexcept {
   report(registration, has_failed ? failed : is_readable);
 }
 
+void IocpPoller::take_process(Registration& registration) noexcept {
+  --in_flight_;
+  registration.process.end();
+  registration.polled = Asked::nothing;
+  if (!is_over(registration)) {
+    registration.has_ended = true;
+    report(registration, is_readable);
+  }
+}
+
 // It is asked again in the next look, if somebody then waits for it still.
 void IocpPoller::report(Registration& registration, Readiness ready) noexcept {
   mark_changed(registration);
@@ -365,6 +420,7 @@ bool IocpPoller::has(Capability capability) noexcept {
     case Capability::real_clock:
     case Capability::real_network:
     case Capability::signals:
+    case Capability::subprocesses:
       return true;
     case Capability::datagram_errors:
       return !is_wine();  // which never tells

@@ -1,11 +1,12 @@
 // Sockets as a Poller on Windows. Of the loop's own the system gets whole operations, and where something is
 // to be received an empty one that probes for it; of all others one AFD poll each. The answers come out of a
-// completion port, as the wakes do.
+// completion port, as the wakes do. A process is readable once it has ended, as a pidfd is.
 #pragma once
 
 #include "backends/iocp/afd.hpp"
 #include "backends/iocp/operations.hpp"
 #include "backends/iocp/port.hpp"
+#include "backends/iocp/process_wait.hpp"
 #include "backends/readiness/poller.hpp"
 #include "backends/readiness/sleep_state.hpp"
 #include "backends/windows/files.hpp"
@@ -31,7 +32,7 @@ class IocpPoller {
   IocpPoller(const IocpPoller&) = delete;
   IocpPoller& operator=(const IocpPoller&) = delete;
 
-  // -ENOTSUP for what is no socket.
+  // -ENOTSUP for what is neither a socket nor a process.
   std::int64_t watch(native_socket native, std::uint64_t token, Interest interest) noexcept;
   std::int64_t rewatch(native_socket native, std::uint64_t token, Interest interest) noexcept {
     return watch(native, token, interest);
@@ -79,14 +80,19 @@ class IocpPoller {
     bool is_over = false;     // unwatched, and back in free_ once the system has let go of it
     bool is_datagram = false;
     bool is_pipe = false;
+    bool is_process = false;  // and `polled` is about the wait for it
+    bool has_ended = false;
     bool can_probe = false;
     bool was_reset = false;  // the system has said so; until another socket has the number
     Probe probe;
+    ProcessWait process;
     native_socket native = invalid_socket;
     HANDLE base = nullptr;  // as AFD knows it; asked for with the first poll
     std::uint64_t token = 0;
   };
 
+  // The one of this number; a new one where the wait for a process would have to be another.
+  Registration& registration_of(native_socket native, bool is_process);
   Registration& acquire(native_socket native);
   void release(Registration& registration) noexcept;
   void mark_changed(Registration& registration) noexcept;
@@ -97,12 +103,14 @@ class IocpPoller {
   void probe(Registration& registration) noexcept;
   static DWORD begin_probe(Registration& registration) noexcept;
   void poll_for(Registration& registration, AfdEvents events) noexcept;
+  std::int64_t wait_for(Registration& process) noexcept;
   void end(Registration& registration) noexcept;
   // What came out of the port.
   bool collect(TimePoint deadline);
   void take(const OVERLAPPED_ENTRY& packet) noexcept;
   void take_poll(Registration& registration, std::int32_t status) noexcept;
   void take_probe(Probe& probe, std::int32_t status) noexcept;
+  void take_process(Registration& registration) noexcept;
   bool is_over(Registration& registration) noexcept;
 
   CompletionPort port_;

@@ -48,8 +48,9 @@ std::int64_t CompletionPort::add(HANDLE handle, PortKey key) noexcept {
                                                                                             : 0;
 }
 
-void CompletionPort::post(PortKey key) noexcept {
-  ::PostQueuedCompletionStatus(port_, 0, static_cast<ULONG_PTR>(key), nullptr);
+bool CompletionPort::post(PortKey key, void* subject) noexcept {
+  return ::PostQueuedCompletionStatus(port_, 0, static_cast<ULONG_PTR>(key),
+                                      static_cast<OVERLAPPED*>(subject)) != FALSE;
 }
 
 std::span<const OVERLAPPED_ENTRY> CompletionPort::wait(TimePoint deadline) {

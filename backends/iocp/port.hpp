@@ -14,7 +14,7 @@
 namespace weir::inline WEIR_ABI::detail {
 
 // What a packet is about.
-enum class PortKey : ULONG_PTR { wake, poll, socket };
+enum class PortKey : ULONG_PTR { wake, poll, socket, process };
 
 // The operations of the system write their status where it is told when it has ended.
 inline std::int32_t status_of(const OVERLAPPED_ENTRY& packet) noexcept {
@@ -35,8 +35,8 @@ class CompletionPort {
 
   // What ends on this handle comes here from now on, for as long as the handle is open: 0 or a negated errno.
   std::int64_t add(HANDLE handle, PortKey key) noexcept;
-  // Puts a packet there; from any thread. It may get lost when the system has no memory.
-  void post(PortKey key) noexcept;
+  // Puts a packet there, with an address for who takes it; from any thread. False: the system has no memory.
+  bool post(PortKey key, void* subject = nullptr) noexcept;
   // Waits for packets until then, or shorter; TimePoint::max(): until there is one. What came, of which the
   // memory is good until the next call. Throws std::system_error when the port cannot be waited for.
   std::span<const OVERLAPPED_ENTRY> wait(TimePoint deadline);

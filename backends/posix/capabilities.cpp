@@ -17,6 +17,10 @@ bool posix_has(Capability capability) noexcept {
     }
     case Capability::abstract_unix_sockets:
     case Capability::subprocesses:
+    case Capability::process_signals:
+    case Capability::unix_process_options:
+    case Capability::terminals:
+    case Capability::process_pools:
 #ifdef __linux__
       return true;
 #else

@@ -58,6 +58,10 @@ bool SimBackend::has(Capability capability) noexcept {
     case Capability::kernel_tls:
     case Capability::pollable_descriptor:
     case Capability::subprocesses:
+    case Capability::process_signals:
+    case Capability::unix_process_options:
+    case Capability::terminals:
+    case Capability::process_pools:
       break;
   }
   return false;

@@ -218,18 +218,24 @@ std::wstring new_pipe_name() {
          std::to_wstring(ticks.QuadPart);
 }
 
-std::int64_t open_pipe_called(const std::wstring& name, native_file (&ends)[2]) noexcept {
+// How each end is opened.
+struct EndFlags {
+  DWORD read = FILE_FLAG_OVERLAPPED;
+  DWORD write = FILE_FLAG_OVERLAPPED;
+};
+
+std::int64_t open_pipe_called(const std::wstring& name, native_file (&ends)[2], EndFlags flags) noexcept {
   // There is no second instance. Both ends may read, because that is how the writing one finds out that
   // nobody reads any more.
-  HANDLE read_end = ::CreateNamedPipeW(
-      name.c_str(), PIPE_ACCESS_DUPLEX | FILE_FLAG_FIRST_PIPE_INSTANCE | FILE_FLAG_OVERLAPPED,
-      PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, pipe_buffer,
-      pipe_buffer, 0, nullptr);
+  HANDLE read_end =
+      ::CreateNamedPipeW(name.c_str(), PIPE_ACCESS_DUPLEX | FILE_FLAG_FIRST_PIPE_INSTANCE | flags.read,
+                         PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1,
+                         pipe_buffer, pipe_buffer, 0, nullptr);
   if (read_end == INVALID_HANDLE_VALUE) {
     return last_error();
   }
   HANDLE write_end = ::CreateFileW(name.c_str(), GENERIC_READ | GENERIC_WRITE, 0, nullptr, OPEN_EXISTING,
-                                   FILE_FLAG_OVERLAPPED, nullptr);
+                                   flags.write, nullptr);
   if (write_end == INVALID_HANDLE_VALUE) {
     const std::int64_t error = last_error();
     ::CloseHandle(read_end);
@@ -304,7 +310,17 @@ std::int64_t WindowsFiles::open(const char* path, FileMode mode) noexcept {
 
 std::int64_t WindowsFiles::open_pipe(native_file (&ends)[2]) noexcept {
   try {
-    return open_pipe_called(new_pipe_name(), ends);
+    return open_pipe_called(new_pipe_name(), ends, {});
+  } catch (...) {
+    return -ENOMEM;
+  }
+}
+
+std::int64_t WindowsFiles::open_pipe_to_child(native_file (&ends)[2], Direction of_child) noexcept {
+  EndFlags flags;
+  (of_child == Direction::read ? flags.read : flags.write) = 0;
+  try {
+    return open_pipe_called(new_pipe_name(), ends, flags);
   } catch (...) {
     return -ENOMEM;
   }

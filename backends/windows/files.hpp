@@ -21,6 +21,9 @@ namespace weir::inline WEIR_ABI::detail {
 struct WindowsFiles {
   static std::int64_t open(const char* path, FileMode mode) noexcept;
   static std::int64_t open_pipe(native_file (&ends)[2]) noexcept;
+  // The same with one end that waits in each call, as a child expects of what it is given: the one to read
+  // from, or the one to write to.
+  static std::int64_t open_pipe_to_child(native_file (&ends)[2], Direction of_child) noexcept;
   static std::int64_t close(native_file native) noexcept;
   static std::int64_t adopt(native_file native) noexcept;
   static std::int64_t duplicate(native_file native) noexcept;

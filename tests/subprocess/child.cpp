@@ -8,7 +8,10 @@
 #include <sstream>
 #include <system_error>
 
-#if !defined(_WIN32)
+#if defined(_WIN32)
+#include "backends/windows/files.hpp"
+#include "backends/windows/winsock.hpp"
+#else
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -121,6 +124,55 @@ bool is_at_end(File& pipe) {
   }
 }
 
+#if defined(_WIN32)
+
+namespace {
+
+HANDLE handle_of(native_file native) { return reinterpret_cast<HANDLE>(native); }
+
+// Closes itself; null when there is none.
+struct OtherProcess {
+  explicit OtherProcess(int pid, DWORD access = SYNCHRONIZE)
+      : handle(::OpenProcess(access, FALSE, static_cast<DWORD>(pid))) {}
+  OtherProcess(const OtherProcess&) = delete;
+  OtherProcess& operator=(const OtherProcess&) = delete;
+  ~OtherProcess() {
+    if (handle != nullptr) {
+      ::CloseHandle(handle);
+    }
+  }
+  HANDLE handle;
+};
+
+}  // namespace
+
+// Windows lets a call write as long as less than this waits; what a call has left over waits, too.
+bool is_full(const Ref<Transport>& pipe) {
+  DWORD waiting = 0;
+  REQUIRE(::PeekNamedPipe(handle_of(*pipe->get_extra_info<extra::pipe>()), nullptr, 0, nullptr, &waiting,
+                          nullptr) != FALSE);
+  return waiting >= 64 * 1024;
+}
+
+std::pair<File, File> pipe_to_child() {
+  native_file ends[2] = {invalid_file, invalid_file};
+  REQUIRE(detail::WindowsFiles::open_pipe_to_child(ends, detail::Direction::read) == 0);
+  return {File::adopt(ends[0]), File::adopt(ends[1])};
+}
+
+bool process_exists(int pid) {
+  const OtherProcess process(pid);
+  return process.handle != nullptr && ::WaitForSingleObject(process.handle, 0) == WAIT_TIMEOUT;
+}
+bool kill_process(int pid) {
+  const OtherProcess process(pid, PROCESS_TERMINATE);
+  return process.handle != nullptr && ::TerminateProcess(process.handle, 1) != FALSE;
+}
+// Nobody has to be waited for.
+bool has_children() { return false; }
+
+#else
+
 #if defined(__linux__)
 bool is_full(const Ref<Transport>& pipe) {
   const native_socket native = *pipe->get_extra_info<extra::pipe>();
@@ -132,14 +184,16 @@ bool is_full(const Ref<Transport>& pipe) {
 bool is_full(const Ref<Transport>&) { return false; }
 #endif
 
-#if defined(_WIN32)
-bool process_exists(int) { return false; }
-bool kill_process(int) { return false; }
-bool has_children() { return false; }
-#else
+std::pair<File, File> pipe_to_child() {
+  auto ends = File::pipe();
+  ends.first.set_non_blocking(false);
+  return ends;
+}
+
 bool process_exists(int pid) { return ::kill(pid, 0) == 0 || errno == EPERM; }
 bool kill_process(int pid) { return ::kill(pid, SIGKILL) == 0; }
 bool has_children() { return ::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
+
 #endif
 
 }  // namespace weir::testing

@@ -64,6 +64,8 @@ Coro<std::string> output_of(EventLoop& loop, std::string command);
 
 // Has the pipe that this transport reads no room for more?
 bool is_full(const Ref<Transport>& pipe);
+// A pipe whose end to read from waits in its calls, as a child that gets it expects.
+std::pair<File, File> pipe_to_child();
 // Has everybody closed the end that is written to, and was all read? The pipe does not block.
 bool is_at_end(File& pipe);
 // Is there a process with this number, be it a zombie?

@@ -44,7 +44,7 @@ Coro<void> have_pool(EventLoop& loop, std::vector<int>& pids, bool& made) {
 }  // namespace
 
 WEIR_TEST("EXEC-012 shutdown waits for running and queued jobs, and for the workers") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -67,7 +67,7 @@ WEIR_TEST("EXEC-012 shutdown waits for running and queued jobs, and for the work
 }
 
 WEIR_TEST("EXEC-012 at its deadline shutdown kills what is left") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -94,7 +94,7 @@ WEIR_TEST("EXEC-012 at its deadline shutdown kills what is left") {
 }
 
 WEIR_TEST("EXEC-012 shutdown without waiting lets the workers end by themselves") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -111,7 +111,7 @@ WEIR_TEST("EXEC-012 shutdown without waiting lets the workers end by themselves"
 }
 
 WEIR_TEST("EXEC-012 several may wait for a shutdown, and a pool may be destroyed meanwhile") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -133,7 +133,7 @@ WEIR_TEST("EXEC-012 several may wait for a shutdown, and a pool may be destroyed
 }
 
 WEIR_TEST("EXEC-012 a pool that is destroyed takes its workers with it") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -155,7 +155,7 @@ WEIR_TEST("EXEC-012 a pool that is destroyed takes its workers with it") {
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "EXEC-012 a loop that closes kills the workers of its pools and says so") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     return;
   }
   const Stage stage;
@@ -174,7 +174,7 @@ TEST_CASE_FIXTURE(LoopFixture, "EXEC-012 a loop that closes kills the workers of
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "EXEC-012 a pool in a coroutine that the loop's end destroys") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     return;
   }
   std::vector<int> pids;
@@ -191,7 +191,7 @@ TEST_CASE_FIXTURE(LoopFixture, "EXEC-012 a pool in a coroutine that the loop's e
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "EXEC-012 a pool outlives its loop") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     return;
   }
   ProcessPoolExecutor pool(loop, workers(1));
@@ -204,7 +204,7 @@ TEST_CASE_FIXTURE(LoopFixture, "EXEC-012 a pool outlives its loop") {
 }
 
 WEIR_TEST("EXEC-012 a worker whose pool is gone ends") {
-  if (lacks("EXEC-012", "subprocesses")) {
+  if (lacks("EXEC-012", "process_pools")) {
     co_return;
   }
   auto [ours, theirs] = Socket::pair();

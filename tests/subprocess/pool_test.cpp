@@ -40,10 +40,10 @@ std::string killed(int pid, std::string_view why) {
 }  // namespace
 
 WEIR_TEST("EXEC-009 a registered function runs in a worker process, bytes in and bytes out") {
-  if (!has("subprocesses")) {
+  if (!has("process_pools")) {
     CHECK_THROWS_AS(ProcessPoolExecutor(), NotSupportedError);
   }
-  if (lacks("EXEC-009", "subprocesses")) {
+  if (lacks("EXEC-009", "process_pools")) {
     co_return;
   }
   ProcessPoolExecutor pool(workers(2));
@@ -74,7 +74,7 @@ WEIR_TEST("EXEC-009 a registered function runs in a worker process, bytes in and
 }
 
 WEIR_TEST("EXEC-009 what a function throws arrives as an error with its text, and so does an unknown name") {
-  if (lacks("EXEC-009", "subprocesses")) {
+  if (lacks("EXEC-009", "process_pools")) {
     co_return;
   }
   ProcessPoolExecutor pool(workers(1));
@@ -89,7 +89,7 @@ WEIR_TEST("EXEC-009 what a function throws arrives as an error with its text, an
 }
 
 WEIR_TEST("EXEC-009 what is wrong with a pool is said when it is made, or given a job") {
-  if (lacks("EXEC-009", "subprocesses")) {
+  if (lacks("EXEC-009", "process_pools")) {
     co_return;
   }
   {
@@ -114,7 +114,7 @@ WEIR_TEST("EXEC-009 what is wrong with a pool is said when it is made, or given 
 
 WEIR_TEST(
     "EXEC-009 a worker has no input, one socket, and ignores Ctrl-C; after max_jobs_per_worker it ends") {
-  if (lacks("EXEC-009", "subprocesses")) {
+  if (lacks("EXEC-009", "process_pools")) {
     co_return;
   }
   ProcessPoolOptions options = workers(1);
@@ -136,7 +136,7 @@ WEIR_TEST(
 }
 
 WEIR_TEST("EXEC-010 a worker that dies fails its job alone; others and later ones go on") {
-  if (lacks("EXEC-010", "subprocesses")) {
+  if (lacks("EXEC-010", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -165,7 +165,7 @@ WEIR_TEST("EXEC-010 a worker that dies fails its job alone; others and later one
 }
 
 WEIR_TEST("EXEC-010 an end is noticed also when others hold the worker's socket") {
-  if (lacks("EXEC-010", "subprocesses")) {
+  if (lacks("EXEC-010", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -178,7 +178,7 @@ WEIR_TEST("EXEC-010 an end is noticed also when others hold the worker's socket"
 }
 
 WEIR_TEST("EXEC-010 a worker that sends what is no answer is killed") {
-  if (lacks("EXEC-010", "subprocesses")) {
+  if (lacks("EXEC-010", "process_pools")) {
     co_return;
   }
   ProcessPoolOptions options = workers(1);
@@ -217,7 +217,7 @@ WEIR_TEST("EXEC-010 a worker that sends what is no answer is killed") {
 }
 
 WEIR_TEST("EXEC-010 a worker that closes its socket and lives on is killed") {
-  if (lacks("EXEC-010", "subprocesses")) {
+  if (lacks("EXEC-010", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -230,7 +230,7 @@ WEIR_TEST("EXEC-010 a worker that closes its socket and lives on is killed") {
 }
 
 WEIR_TEST("EXEC-010 workers that cannot be started fail all that waits, once") {
-  if (lacks("EXEC-010", "subprocesses")) {
+  if (lacks("EXEC-010", "process_pools")) {
     co_return;
   }
   for (const auto& [program, failure] :
@@ -261,7 +261,7 @@ WEIR_TEST("EXEC-010 workers that cannot be started fail all that waits, once") {
 }
 
 WEIR_TEST("EXEC-011 cancelling a job kills its worker and no other") {
-  if (lacks("EXEC-011", "subprocesses")) {
+  if (lacks("EXEC-011", "process_pools")) {
     co_return;
   }
   const Stage stage;
@@ -291,7 +291,7 @@ WEIR_TEST("EXEC-011 cancelling a job kills its worker and no other") {
 }
 
 WEIR_TEST("EXEC-011 the time-out of a job kills its worker and no other") {
-  if (lacks("EXEC-011", "subprocesses")) {
+  if (lacks("EXEC-011", "process_pools")) {
     co_return;
   }
   const Stage stage;

@@ -10,7 +10,7 @@ using namespace weir;
 using namespace weir::testing;
 
 WEIR_TEST("SUBP-011 a child can have a new terminal, which is written to and read from") {
-  if (lacks("SUBP-011", "subprocesses")) {
+  if (lacks("subprocess", "terminals")) {
     co_return;
   }
   CHECK(co_await output_of(loop, "echo") == "\n");  // the loop has what it needs
@@ -36,7 +36,7 @@ WEIR_TEST("SUBP-011 a child can have a new terminal, which is written to and rea
 }
 
 WEIR_TEST("SUBP-011 a child learns of its terminal's new size") {
-  if (lacks("SUBP-011", "subprocesses")) {
+  if (lacks("subprocess", "terminals")) {
     co_return;
   }
   SubprocessOptions options;
@@ -57,7 +57,7 @@ WEIR_TEST("SUBP-011 a child learns of its terminal's new size") {
 }
 
 WEIR_TEST("SUBP-011 what is said of a descriptor goes before the terminal") {
-  if (lacks("SUBP-011", "subprocesses")) {
+  if (lacks("subprocess", "terminals")) {
     co_return;
   }
   SubprocessOptions options;
@@ -84,7 +84,7 @@ WEIR_TEST("SUBP-011 what is said of a descriptor goes before the terminal") {
 }
 
 WEIR_TEST("SUBP-009 closing a child on a terminal ends those who look at it") {
-  if (lacks("SUBP-009", "subprocesses")) {
+  if (lacks("subprocess", "terminals")) {
     co_return;
   }
   auto [reading, writing] = File::pipe();

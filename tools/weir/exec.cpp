@@ -6,6 +6,7 @@
 
 #include <weir/bytes.hpp>
 #include <weir/exceptions.hpp>
+#include <weir/info.hpp>
 #include <weir/policy.hpp>
 #include <weir/subprocess/process.hpp>
 #include <weir/task.hpp>
@@ -66,6 +67,8 @@ class Passing {
       process.send_signal(number);
     } catch (const std::system_error&) {
       // It has just ended, or has become somebody whom we may not signal.
+    } catch (const weir::NotSupportedError&) {
+      // The system passes on none; a child on our console has heard of it as we have.
     }
   }
 
@@ -182,7 +185,9 @@ weir::Coro<void> pass_input(weir::EventLoop& loop, Ref<weir::Process> process,
   }
 }
 
-int exit_status(int returncode) noexcept { return returncode < 0 ? 128 - returncode : returncode; }
+int exit_status(int returncode) {
+  return returncode < 0 && weir::has_capability("process_signals") ? 128 - returncode : returncode;
+}
 
 weir::SubprocessOptions options_for(const ExecPlan& plan) {
   weir::SubprocessOptions options;

@@ -63,7 +63,8 @@ struct ResourceLimit {
   std::uint64_t hard;
 };
 
-// What a new child can be told. What it points to is copied by the call.
+// What a new child can be told. What it points to is copied by the call. What a system has not got is refused
+// with NotSupportedError before anything is started: "unix_process_options", "terminals".
 struct SubprocessOptions {
   Stdio std_in = {};   // stdin
   Stdio std_out = {};  // stdout
@@ -74,14 +75,15 @@ struct SubprocessOptions {
   std::optional<std::span<const std::string>> env = {};
   // The program to start, when it is not to be looked up as the first argument.
   std::string_view executable = {};
-  // Descriptors of the parent that the child has, too, under the same numbers.
+  // Descriptors of the parent that the child has, too, under the same numbers; on Windows, handles.
   std::span<const native_file> pass_fds = {};
   // The child has no other descriptors than 0, 1, 2 and those of pass_fds. Without it, those that are not
   // close-on-exec go to the child.
   bool close_fds = true;
-  // The child leads a new session (setsid).
+  // The child leads a new session (setsid); on Windows, it has a console of its own, which nobody sees.
   bool start_new_session = false;
-  // The child is in this process group; 0: leads a new one.
+  // The child is in this process group; 0: leads a new one. On Windows that one hears of Ctrl-C no more, and
+  // of Ctrl-Break when it is sent SIGBREAK; "unix_process_options" are needed for any other.
   std::optional<int> process_group = {};
   // The child leads a new session, and a new terminal of this size is its own (pty.fork). It is what the
   // child has as those of std_in, std_out and std_err that are Stdio() or Stdio::terminal(): what is written
@@ -147,6 +149,8 @@ Coro<std::pair<Ref<SubprocessTransport>, P>> start_child_with(EventLoop& loop, F
 // std::system_error that names the step that failed and what with, such as "subprocess_exec: exec /no/such";
 // what the factory throws; CancelledError, and then the child is killed; NotSupportedError "subprocesses"
 // where there are none.
+// On Windows all text is UTF-8, ".exe" may be left out, the arguments are quoted as C programs read them
+// (CommandLineToArgvW), and a batch file is refused: its arguments are commands to cmd.exe.
 template <class F>
 Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::subprocess_exec(
     F&& factory, const std::vector<std::string>& args, SubprocessOptions options) {
@@ -158,7 +162,8 @@ Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::sub
       detail::plan_exec(*this, {"subprocess_exec", Stdio::pipe()}, args, options));
 }
 
-// The same with `/bin/sh -c command` (loop.subprocess_shell). What comes from outside must not get into
+// The same with `/bin/sh -c command` (loop.subprocess_shell), on Windows `cmd.exe /d /s /c "command"`, where
+// kill() and close() end what the command has started, too. What comes from outside must not get into
 // `command` unquoted.
 template <class F>
 Coro<std::pair<Ref<SubprocessTransport>, detail::ProtocolRef<F>>> EventLoop::subprocess_shell(

@@ -105,7 +105,7 @@ class WEIR_API ProcessPoolExecutor final {
  public:
   // Makes a pool of the running loop, or of `loop`. No worker is started yet; they will have the environment
   // as it is now. Throws RuntimeError when no loop runs, the loop is closed, or two ProcessFunctions have one
-  // name; std::invalid_argument for a command that cannot be one; NotSupportedError "subprocesses" where
+  // name; std::invalid_argument for a command that cannot be one; NotSupportedError "process_pools" where
   // there are none.
   explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
   explicit ProcessPoolExecutor(EventLoop& loop, ProcessPoolOptions options = {});
