@@ -7,6 +7,7 @@
 #include <chrono>
 #include <exception>
 #include <string>
+#include <utility>
 
 namespace weir::testing {
 
@@ -25,13 +26,21 @@ struct Shop {
   int sum = 0;
 };
 
-// Whoever leaves, for whatever reason, lets nobody wait for it.
-struct Leaving {
-  Shop& shop;
+// Whoever leaves, for whatever reason and be it before its first step, lets nobody wait for it.
+class Leaving {
+ public:
+  explicit Leaving(Shop& shop) : shop_(&shop) {}
+  Leaving(Leaving&& other) noexcept : shop_(std::exchange(other.shop_, nullptr)) {}
+  Leaving& operator=(Leaving&&) = delete;
   ~Leaving() {
-    shop.staff.abort();
-    shop.orders.shutdown(true);
+    if (shop_ != nullptr) {
+      shop_->staff.abort();
+      shop_->orders.shutdown(true);
+    }
   }
+
+ private:
+  Shop* shop_;
 };
 
 struct Done {
@@ -39,9 +48,8 @@ struct Done {
   ~Done() { orders.task_done(); }
 };
 
-Coro<void> serve(Stage& stage, Shop& shop) {
+Coro<void> serve(Stage& stage, Shop& shop, [[maybe_unused]] Leaving leaving) {
   const Guard guard(stage.guards);
-  const Leaving leaving{shop};
   co_await shop.open.wait();
   co_await shop.staff.wait();
   for (;;) {
@@ -79,8 +87,8 @@ Coro<std::string> locks_and_queues(Stage& stage) {
   const Guard guard(stage.guards);
   Shop shop;
   Task<void> watcher = stage.loop.create_task(watch(stage, shop));
-  Task<void> first = stage.loop.create_task(serve(stage, shop));
-  Task<void> second = stage.loop.create_task(serve(stage, shop));
+  Task<void> first = stage.loop.create_task(serve(stage, shop, Leaving(shop)));
+  Task<void> second = stage.loop.create_task(serve(stage, shop, Leaving(shop)));
   std::string result;
   std::exception_ptr error;
   try {

@@ -108,6 +108,25 @@ WEIR_TEST("SYNC-006 a cancellation while it waits for the lock does not cost its
   co_await behind;
 }
 
+WEIR_TEST("SYNC-006 wait may be made into a task, and acquire too") {
+  Condition condition;
+  Task<void> taking = ensure_future(condition.acquire());
+  Task<LockGuard> guarding = ensure_future(condition.lock());
+  co_await settle();
+  CHECK(taking.done());
+  CHECK_FALSE(guarding.done());
+  Task<void> waiting = ensure_future(condition.wait());
+  co_await settle();
+  {
+    const LockGuard guard = co_await std::move(guarding);
+    CHECK(guard);
+    condition.notify();
+  }
+  co_await waiting;
+  CHECK(condition.locked());
+  condition.release();
+}
+
 WEIR_TEST("SYNC-007 notify(n) wakes at most n waiters, notify_all all; both need the lock") {
   Condition condition;
   CHECK_THROWS_AS(condition.notify(), RuntimeError);

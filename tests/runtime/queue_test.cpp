@@ -129,6 +129,30 @@ WEIR_TEST("QUE-002 what need not wait takes no turn of the loop") {
   co_await sleep(yield);
 }
 
+WEIR_TEST("QUE-002 get, put and join may be made into tasks before they are awaited") {
+  Queue<Box> queue(1);
+  Task<Box> getting = ensure_future(queue.get());
+  Task<void> first = ensure_future(queue.put(std::make_unique<int>(1)));
+  Task<void> second = ensure_future(queue.put(std::make_unique<int>(2)));
+  Task<void> third = ensure_future(queue.put(std::make_unique<int>(3)));
+  co_await settle();
+  const Box box = co_await std::move(getting);
+  CHECK(*box == 1);
+  CHECK(first.done());
+  CHECK(second.done());
+  CHECK_FALSE(third.done());
+  const Box next = co_await queue.get();
+  CHECK(*next == 2);
+  co_await third;
+  Task<void> joining = ensure_future(queue.join());
+  co_await settle();
+  for (int i = 0; i != 3; ++i) {
+    CHECK_FALSE(joining.done());
+    queue.task_done();
+  }
+  co_await joining;
+}
+
 WEIR_TEST("QUE-003 a maximum size of zero or less means no limit") {
   for (const std::ptrdiff_t size : {std::ptrdiff_t{0}, std::ptrdiff_t{-1}}) {
     Queue<int> queue(size);
