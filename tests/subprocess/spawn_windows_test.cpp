@@ -322,6 +322,8 @@ WEIR_TEST("WIN-008 a process is watched: it is readable once it has ended, and s
 }
 
 WEIR_TEST("WIN-008 the watch of a process ends at any time, also while the process does") {
+  const Child lasting = co_await act(loop, "cat");
+  const OwnedProcess other(lasting.transport->get_pid());
   for (int round = 0; round != 30; ++round) {
     const Child child = co_await act(loop, "sink");
     const OwnedProcess process(child.transport->get_pid());
@@ -337,9 +339,16 @@ WEIR_TEST("WIN-008 the watch of a process ends at any time, also while the proce
     }
     loop.remove_reader(process.native());
     was_told = false;
+    // A packet that is still on its way says nothing about another process.
+    bool was_told_of_other = false;
+    loop.add_reader(other.native(), [&] { was_told_of_other = true; });
     co_await child.lost();
     CHECK_FALSE(was_told);
+    CHECK_FALSE(was_told_of_other);
+    loop.remove_reader(other.native());
   }
+  lasting.transport->close();
+  co_await lasting.lost();
 }
 
 TEST_CASE_FIXTURE(LoopFixture, "WIN-007 a loop that closes lets go of the processes that it watches") {
