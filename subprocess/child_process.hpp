@@ -55,7 +55,7 @@ class ChildProcess {
 
  private:
   File process_;
-  File job_;  // of Windows: what the command of a shell has started
+  File job_;                                   // of Windows: what the command of a shell has started
   [[maybe_unused]] bool leads_group_ = false;  // of Windows, too
   int pid_ = 0;
   unsigned parent_ = this_process();
