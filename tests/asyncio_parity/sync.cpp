@@ -309,7 +309,7 @@ namespace {
 
 using Strings = Queue<std::string>;
 
-Coro<void> gets(std::string name, Strings& queue) {
+Coro<void> takes(std::string name, Strings& queue) {
   const std::string item = co_await queue.get();
   trace(name, "got", item);
 }
@@ -324,7 +324,7 @@ Coro<void> puts_name(std::string name, Strings& queue) {
 SCENARIO(getters_in_order) {
   Strings queue;
   Tasks tasks;
-  start(loop, tasks, "abc", &gets, queue);
+  start(loop, tasks, "abc", &takes, queue);
   co_await sleep(0s);
   turns(loop, 4);
   for (const char* item : {"1", "2", "3"}) {
@@ -355,7 +355,7 @@ SCENARIO(getters_that_are_cancelled) {
     trace(order);
     Strings queue;
     Tasks tasks;
-    start(loop, tasks, "ab", &gets, queue);
+    start(loop, tasks, "ab", &takes, queue);
     co_await sleep(0s);
     for (const std::string& step : words(order)) {
       if (step == "put") {
