@@ -293,8 +293,8 @@ SCENARIO(a_group_in_every_order) {
 SCENARIO(a_group_whose_owner_is_cancelled) {
   auto never = loop.create_future<std::string>();
   auto endless = loop.create_future<std::string>();
-  const auto work = [](Gate first, Gate second) -> Coro<void> {
-    const auto body = [first, second](weir::TaskGroup& tasks) {
+  const auto work = [](const Gate& first, const Gate& second) -> Coro<void> {
+    const auto body = [&first, &second](weir::TaskGroup& tasks) {
       tasks.create_task(get(first));
       return get(second);
     };
