@@ -202,14 +202,14 @@ void TaskGroup::throw_errors(std::exception_ptr body_error, std::exception_ptr c
   if (body_error) {
     errors_.push_back(std::move(body_error));
   }
+  // The group's own request is taken back. When there is none left, nobody else has cancelled the task.
+  if (parent_cancelled_ && parent_->uncancel() == 0) {
+    cancellation = nullptr;
+  }
   for (const std::exception_ptr& error : errors_) {
     if (kind_of(error) == Kind::interrupt) {
       std::rethrow_exception(error);
     }
-  }
-  // The group's own request is taken back. When there is none left, nobody else has cancelled the task.
-  if (parent_cancelled_ && parent_->uncancel() == 0) {
-    cancellation = nullptr;
   }
   if (cancellation && errors_.empty()) {
     std::rethrow_exception(cancellation);

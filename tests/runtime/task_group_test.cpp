@@ -301,6 +301,30 @@ WEIR_TEST("TaskGroup::cancel ends all, and the group returns as if nothing had h
   CHECK((co_await owner).starts_with("cancelled"));
 }
 
+WEIR_TEST("TGRP-002 a KeyboardInterrupt of a task or of the body comes out alone") {
+  auto gate = loop.create_future<int>();
+  const auto interrupted = []() -> Coro<int> {
+    throw KeyboardInterrupt();
+    co_return 0;
+  };
+  const auto by_task = [&](TaskGroup& group) -> Coro<void> {
+    group.create_task(fail_when_cancelled(gate, "of it"));
+    group.create_task(interrupted());
+    co_await sleep(1h);
+  };
+  CHECK(co_await outcome_of(task_group(by_task)) == "KeyboardInterrupt");
+  CHECK(current_task()->cancelling() == 0);
+  CHECK(gate.cancelled());
+  gate = loop.create_future<int>();
+  const auto by_body = [&](TaskGroup& group) -> Coro<int> {
+    group.create_task(get(gate));
+    co_await sleep(0s);
+    throw KeyboardInterrupt();
+  };
+  CHECK(co_await outcome_of(task_group(by_body)) == "KeyboardInterrupt");
+  CHECK(gate.cancelled());
+}
+
 WEIR_TEST("TGRP groups in groups: an inner failure comes out of the outer one, a timeout ends both") {
   auto gate = loop.create_future<int>();
   const auto inner = [&](TaskGroup& group) -> Coro<void> {

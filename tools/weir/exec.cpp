@@ -128,8 +128,8 @@ class Deadline {
   bool is_over_ = false;
 };
 
-// The next piece of what the child writes; nothing at its end. When it cannot be read, that is told, and so
-// is `is_whole`.
+// The next piece of what the child writes; nothing at its end. When it cannot be read, it says so, and
+// `is_whole` is false.
 weir::Coro<weir::Bytes> read_piece(Ref<weir::StreamReader> reader, int fd, bool& is_whole) {
   try {
     co_return co_await reader->read(piece);
