@@ -71,7 +71,7 @@ bool DoneWatch::Enough::await_ready() const {
 void DoneWatch::Enough::begin() {
   EventLoop& loop = task_->get_loop();
   watch_->waiting_ = this;
-  if (is_enough() || (deadline_ && *deadline_ <= loop.time())) {
+  if (is_enough()) {
     wake();
   } else if (deadline_) {
     timer_ = LoopAccess::call_at_plain(loop, *deadline_, [this] { wake(); });

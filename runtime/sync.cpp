@@ -24,22 +24,14 @@ void Lock::release() {
 void Lock::release_held() noexcept {
   if (locked_) {
     locked_ = false;
-    wake_first();
+    pass_on();
   }
 }
 
-void Lock::wake_first() noexcept {
+void Lock::pass_on() noexcept {
   if (waiters_.woken() == 0) {
     waiters_.wake_one();
   }
-}
-
-void detail::LockAwaiter::take_over() {
-  if (!leave()) {
-    lock_->wake_first();
-    task_->throw_if_cancelled();
-  }
-  lock_->locked_ = true;
 }
 
 // --- Event
@@ -75,19 +67,9 @@ void Semaphore::release_held() noexcept {
   }
 }
 
-void Semaphore::serve() noexcept {
+void Semaphore::pass_on() noexcept {
   while (unclaimed() != 0 && waiters_.wake_one() != nullptr) {
   }
-}
-
-// Who came while this one was about to go on has waited behind it, though there may be permits enough.
-void detail::SemaphoreAwaiter::take_over() {
-  if (!leave()) {
-    semaphore_->serve();
-    task_->throw_if_cancelled();
-  }
-  --semaphore_->permits_;
-  semaphore_->serve();
 }
 
 // --- Condition

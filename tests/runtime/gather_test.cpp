@@ -158,6 +158,19 @@ WEIR_TEST("WAIT-010 a child that goes on in spite of it; one that fails of it; f
   CHECK(futures[1].cancelled());
 }
 
+WEIR_TEST("WAIT-010 one that fails of it does not end it before the others have ended") {
+  auto gate = loop.create_future<int>();
+  auto end = loop.create_future<int>();
+  auto all = gather(fail_when_cancelled(gate, "worse"), slow_to_end(gate, end));
+  co_await sleep(0s);
+  all.cancel();
+  co_await sleep(0s);
+  co_await sleep(0s);
+  CHECK_FALSE(all.done());
+  end.set_result(0);
+  CHECK(co_await outcome_of(all) == "Failure worse");
+}
+
 WEIR_TEST("WAIT-010 every cancel() reaches the children, and can be taken back by them") {
   auto first = loop.create_future<int>();
   auto second = loop.create_future<int>();

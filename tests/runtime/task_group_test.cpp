@@ -127,6 +127,18 @@ WEIR_TEST("TGRP-004 cancelling the owner cancels all, waits, and comes out as a 
   CHECK(group.cancelling() == 1);
 }
 
+WEIR_TEST("TGRP-004 a cancellation that is taken back comes too late for a group that waits for its tasks") {
+  auto gate = loop.create_future<int>();
+  auto open = loop.create_future<int>();
+  open.set_result(1);
+  auto group = create_task(outcome_of(run_group(list(get(gate)), open)));
+  co_await until([&] { return group.task().awaiting() == "task_group"; });
+  group.cancel("at once");
+  CHECK(group.uncancel() == 0);
+  CHECK(co_await group == "cancelled at once");
+  CHECK(gate.cancelled());
+}
+
 WEIR_TEST("TGRP-004 with a failure on the way, that is told, and the cancellation is still owed") {
   auto gate = loop.create_future<int>();
   auto body = loop.create_future<int>();

@@ -156,6 +156,19 @@ WEIR_TEST(
   CHECK(current_task()->cancelling() == 0);
 }
 
+WEIR_TEST("WAIT-022 also in a task that has been cancelled before and went on") {
+  std::string events;
+  const auto unimpressed = [&]() -> Coro<std::string> {
+    co_await outcome_of(sleeper(events));
+    co_return co_await outcome_of(timeout(0s, [&] { return sleeper(events); }));
+  };
+  auto task = create_task(unimpressed());
+  co_await sleep(0s);
+  task.cancel();
+  CHECK(co_await task == "TimeoutError");
+  CHECK(task.cancelling() == 1);
+}
+
 WEIR_TEST("WAIT-023 a scope without a deadline never expires; reschedule moves it") {
   auto gate = loop.create_future<int>();
   Timeout scope;

@@ -82,6 +82,12 @@ WEIR_TEST("WAIT-003 wait gives who is done and who is pending, and cancels nobod
   waiting.cancel("enough");
   CHECK(co_await outcome_of(waiting) == "cancelled enough");
   CHECK_FALSE(futures[0].done());
+  // A cancellation that is taken back comes too late, as for a future.
+  waiting = create_task(weir::wait(found.pending));
+  co_await sleep(0s);
+  waiting.cancel("at once");
+  CHECK(waiting.uncancel() == 0);
+  CHECK(co_await outcome_of(waiting) == "cancelled at once");
   {
     auto never_run = weir::wait(found.pending);
     never_run.take().destroy();

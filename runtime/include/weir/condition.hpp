@@ -32,10 +32,10 @@ class WEIR_API Condition {
   Condition& operator=(const Condition&) = delete;
 
   // Those of the lock: see Lock.
-  [[nodiscard("nothing is acquired until it is awaited")]] detail::LockAwaiter acquire() noexcept {
+  [[nodiscard("nothing is acquired until it is awaited")]] detail::AcquireAwaiter<Lock> acquire() noexcept {
     return lock_->acquire();
   }
-  [[nodiscard("nothing is acquired until it is awaited")]] detail::LockGuardAwaiter lock() noexcept {
+  [[nodiscard("nothing is acquired until it is awaited")]] detail::GuardAwaiter<Lock> lock() noexcept {
     return lock_->lock();
   }
   void release() { lock_->release(); }

@@ -7,9 +7,6 @@
 #include <weir/detail/sync_awaiter.hpp>
 #include <weir/detail/wait_queue.hpp>
 
-#include <concepts>
-#include <coroutine>
-
 namespace weir::inline WEIR_ABI {
 
 class Lock;
@@ -18,8 +15,6 @@ using LockGuard = detail::ReleaseGuard<Lock>;
 
 namespace detail {
 class ConditionAwaiter;
-class LockAwaiter;
-class LockGuardAwaiter;
 }  // namespace detail
 
 // Every function is called on the loop's thread, which need not run a task. The lock belongs to the loop of
@@ -32,9 +27,13 @@ class WEIR_API Lock {
 
   // co_await: the task holds the lock (Lock.acquire). A free lock is taken at once, without a turn of the
   // loop. Throws CancelledError without holding it, and RuntimeError in a task of another loop.
-  [[nodiscard("nothing is acquired until it is awaited")]] detail::LockAwaiter acquire() noexcept;
+  [[nodiscard("nothing is acquired until it is awaited")]] detail::AcquireAwaiter<Lock> acquire() noexcept {
+    return detail::AcquireAwaiter<Lock>(*this);
+  }
   // The same; co_await gives a LockGuard, which releases the lock on every way out of its scope (async with).
-  [[nodiscard("nothing is acquired until it is awaited")]] detail::LockGuardAwaiter lock() noexcept;
+  [[nodiscard("nothing is acquired until it is awaited")]] detail::GuardAwaiter<Lock> lock() noexcept {
+    return detail::GuardAwaiter<Lock>(*this);
+  }
   // Frees the lock and wakes who is first in line, which holds it from its next step on (Lock.release). From
   // a plain callback too, and by another task than the one that acquired it. Throws RuntimeError when nobody
   // holds it.
@@ -46,7 +45,7 @@ class WEIR_API Lock {
   void release_held() noexcept;
 
  private:
-  friend class detail::LockAwaiter;
+  friend class detail::AcquireAwaiter<Lock>;
   friend class detail::ConditionAwaiter;
 
   // Nobody overtakes those who wait, nor the one that was woken and has not come yet.
@@ -55,54 +54,14 @@ class WEIR_API Lock {
     locked_ |= free;
     return free;
   }
-  void wake_first() noexcept;
+  // See AcquireAwaiter.
+  static constexpr const char* acquire_call = "Lock.acquire";
+  void claim() noexcept { locked_ = true; }
+  void pass_on() noexcept;
 
   detail::WaitQueue waiters_;
   detail::LoopBinding binding_;
   bool locked_ = false;
 };
-
-namespace detail {
-
-// What Lock::acquire() returns.
-class WEIR_API LockAwaiter : public SyncAwaiter {
- public:
-  explicit LockAwaiter(Lock& lock) noexcept : SyncAwaiter("Lock.acquire"), lock_(&lock) {}
-  LockAwaiter(LockAwaiter&&) noexcept = default;
-
-  bool await_ready() noexcept { return lock_->try_take(); }
-  template <std::derived_from<PromiseBase> P>
-  void await_suspend(std::coroutine_handle<P> coroutine) {
-    wait_in(lock_->waiters_, lock_->binding_, coroutine);
-  }
-  void await_resume() {
-    if (suspended()) {
-      take_over();
-    }
-  }
-
- protected:
-  Lock& lock() const noexcept { return *lock_; }
-
- private:
-  void take_over();
-
-  Lock* lock_;
-};
-
-// What lock() of a lock and of a condition returns.
-class LockGuardAwaiter : public LockAwaiter {
- public:
-  using LockAwaiter::LockAwaiter;
-  LockGuard await_resume() {
-    LockAwaiter::await_resume();
-    return LockGuard(lock());
-  }
-};
-
-}  // namespace detail
-
-inline detail::LockAwaiter Lock::acquire() noexcept { return detail::LockAwaiter(*this); }
-inline detail::LockGuardAwaiter Lock::lock() noexcept { return detail::LockGuardAwaiter(*this); }
 
 }  // namespace weir::inline WEIR_ABI

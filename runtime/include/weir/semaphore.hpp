@@ -7,8 +7,6 @@
 #include <weir/detail/sync_awaiter.hpp>
 #include <weir/detail/wait_queue.hpp>
 
-#include <concepts>
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,11 +15,6 @@ namespace weir::inline WEIR_ABI {
 class Semaphore;
 // Gives its permit back when it is destroyed: what `co_await semaphore.lock()` gives.
 using SemaphoreGuard = detail::ReleaseGuard<Semaphore>;
-
-namespace detail {
-class SemaphoreAwaiter;
-class SemaphoreGuardAwaiter;
-}  // namespace detail
 
 // Every function is called on the loop's thread, which need not run a task. The semaphore belongs to the loop
 // of the first task that has to wait for it. Destroying it makes those who wait throw RuntimeError.
@@ -34,9 +27,14 @@ class WEIR_API Semaphore {
 
   // co_await: takes a permit (Semaphore.acquire); at once when there is one and nobody waits. Throws
   // CancelledError without having one, and RuntimeError in a task of another loop.
-  [[nodiscard("nothing is acquired until it is awaited")]] detail::SemaphoreAwaiter acquire() noexcept;
+  [[nodiscard("nothing is acquired until it is awaited")]] detail::AcquireAwaiter<Semaphore>
+  acquire() noexcept {
+    return detail::AcquireAwaiter<Semaphore>(*this);
+  }
   // The same; co_await gives a SemaphoreGuard, which gives the permit back (async with).
-  [[nodiscard("nothing is acquired until it is awaited")]] detail::SemaphoreGuardAwaiter lock() noexcept;
+  [[nodiscard("nothing is acquired until it is awaited")]] detail::GuardAwaiter<Semaphore> lock() noexcept {
+    return detail::GuardAwaiter<Semaphore>(*this);
+  }
   // Gives a permit back, to who is first in line (Semaphore.release). From a plain callback too. Throws
   // RuntimeError when a bounded semaphore would have more than at its beginning.
   void release();
@@ -50,7 +48,7 @@ class WEIR_API Semaphore {
   void bound_to_value() noexcept { bound_ = permits_; }
 
  private:
-  friend class detail::SemaphoreAwaiter;
+  friend class detail::AcquireAwaiter<Semaphore>;
 
   bool try_take() noexcept {
     if (locked()) {
@@ -61,8 +59,15 @@ class WEIR_API Semaphore {
   }
   // Those that were woken have theirs, though they will only take them in their next step.
   std::size_t unclaimed() const noexcept { return permits_ - waiters_.woken(); }
+  // See AcquireAwaiter.
+  static constexpr const char* acquire_call = "Semaphore.acquire";
+  // Who came while this one was about to go on has waited behind it, though there may be permits enough.
+  void claim() noexcept {
+    --permits_;
+    pass_on();
+  }
   // Wakes as many as there are permits for.
-  void serve() noexcept;
+  void pass_on() noexcept;
 
   detail::WaitQueue waiters_;
   detail::LoopBinding binding_;
@@ -76,51 +81,5 @@ class WEIR_API BoundedSemaphore : public Semaphore {
   // See Semaphore.
   explicit BoundedSemaphore(std::ptrdiff_t value = 1);
 };
-
-namespace detail {
-
-// What Semaphore::acquire() returns.
-class WEIR_API SemaphoreAwaiter : public SyncAwaiter {
- public:
-  explicit SemaphoreAwaiter(Semaphore& semaphore) noexcept
-      : SyncAwaiter("Semaphore.acquire"), semaphore_(&semaphore) {}
-  SemaphoreAwaiter(SemaphoreAwaiter&&) noexcept = default;
-
-  bool await_ready() noexcept { return semaphore_->try_take(); }
-  template <std::derived_from<PromiseBase> P>
-  void await_suspend(std::coroutine_handle<P> coroutine) {
-    wait_in(semaphore_->waiters_, semaphore_->binding_, coroutine);
-  }
-  void await_resume() {
-    if (suspended()) {
-      take_over();
-    }
-  }
-
- protected:
-  Semaphore& semaphore() const noexcept { return *semaphore_; }
-
- private:
-  void take_over();
-
-  Semaphore* semaphore_;
-};
-
-// What Semaphore::lock() returns.
-class SemaphoreGuardAwaiter : public SemaphoreAwaiter {
- public:
-  using SemaphoreAwaiter::SemaphoreAwaiter;
-  SemaphoreGuard await_resume() {
-    SemaphoreAwaiter::await_resume();
-    return SemaphoreGuard(semaphore());
-  }
-};
-
-}  // namespace detail
-
-inline detail::SemaphoreAwaiter Semaphore::acquire() noexcept { return detail::SemaphoreAwaiter(*this); }
-inline detail::SemaphoreGuardAwaiter Semaphore::lock() noexcept {
-  return detail::SemaphoreGuardAwaiter(*this);
-}
 
 }  // namespace weir::inline WEIR_ABI

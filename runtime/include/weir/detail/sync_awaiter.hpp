@@ -3,6 +3,7 @@
 #pragma once
 
 #include <weir/config.hpp>
+#include <weir/detail/release_guard.hpp>
 #include <weir/detail/wait_queue.hpp>
 #include <weir/task_base.hpp>
 
@@ -39,6 +40,45 @@ class WEIR_API SyncAwaiter : public AwaiterBase, protected CancelHook, public Wa
 
  private:
   static bool cancel_wait(CancelHook& hook, std::string_view message) noexcept;
+};
+
+// Acquires a Lock or a Semaphore. `Held` has try_take(); claim(), for a task that was woken and goes on; and
+// pass_on(), for one that was woken and has been cancelled.
+template <class Held>
+class AcquireAwaiter : public SyncAwaiter {
+ public:
+  explicit AcquireAwaiter(Held& held) noexcept : SyncAwaiter(Held::acquire_call), held_(&held) {}
+  AcquireAwaiter(AcquireAwaiter&&) noexcept = default;
+
+  bool await_ready() noexcept { return held_->try_take(); }
+  template <std::derived_from<PromiseBase> P>
+  void await_suspend(std::coroutine_handle<P> coroutine) {
+    this->wait_in(held_->waiters_, held_->binding_, coroutine);
+  }
+  void await_resume() {
+    if (!this->suspended()) {
+      return;
+    }
+    if (!this->leave()) {
+      held_->pass_on();
+      task_->throw_if_cancelled();
+    }
+    held_->claim();
+  }
+
+ protected:
+  Held* held_;
+};
+
+// The same; co_await gives a guard that releases it.
+template <class Held>
+class GuardAwaiter : public AcquireAwaiter<Held> {
+ public:
+  using AcquireAwaiter<Held>::AcquireAwaiter;
+  ReleaseGuard<Held> await_resume() {
+    AcquireAwaiter<Held>::await_resume();
+    return ReleaseGuard<Held>(*this->held_);
+  }
 };
 
 // Waits until a flag is set: Event::wait() and Queue::join().
