@@ -145,9 +145,6 @@ void TaskGroup::cancel_parent() noexcept {
 }
 
 void TaskGroup::cancel() noexcept {
-  if (leaving_ && size_ == 0) {
-    return;
-  }
   if (!aborting_) {
     abort();
   }

@@ -89,6 +89,23 @@ WEIR_TEST("TGRP-002 a body that has ended, or ends without another suspension, i
   CHECK(group.cancelling() == 0);
 }
 
+WEIR_TEST("TGRP-002 the others are cancelled at once, also while the body goes on in spite of it") {
+  auto gate = loop.create_future<int>();
+  auto failing = loop.create_future<int>();
+  const auto body = [&](TaskGroup& group) -> Coro<std::string> {
+    auto other = group.create_task(get(gate));
+    group.create_task(fail_after(failing, "a"));
+    co_await outcome_of(sleep(1h));
+    co_return co_await outcome_of(other);
+  };
+  auto group = create_task(outcome_of(task_group(body)));
+  co_await sleep(0s);
+  co_await sleep(0s);
+  failing.set_result(0);
+  CHECK(co_await group == "group [Failure a]");
+  CHECK(gate.cancelled());
+}
+
 WEIR_TEST("TGRP-003 a failure of the body cancels the tasks and is in the same group of errors") {
   auto gate = loop.create_future<int>();
   const auto body = [&](TaskGroup& group) -> Coro<void> {
@@ -225,6 +242,29 @@ WEIR_TEST("TGRP-007 after the end, or while it is aborted, it takes no task") {
   };
   CHECK(co_await outcome_of(task_group(body)) == "group [Failure body]");
   CHECK(text == "RuntimeError TaskGroup::create_task: the group is shutting down; destroyed");
+}
+
+WEIR_TEST("TGRP-007 nor in the turn between the end of its last task and its own") {
+  auto gate = loop.create_future<int>();
+  std::string text;
+  const auto body = [&](TaskGroup& group) -> Coro<int> {
+    auto last = group.create_task(get(gate));
+    last.add_done_callback([&] {
+      try {
+        group.create_task(give(1));
+      } catch (...) {
+        text = describe_end(std::current_exception());
+      }
+      group.cancel();  // does nothing
+    });
+    co_return 3;
+  };
+  auto group = create_task(outcome_of(task_group(body)));
+  co_await until([&] { return group.task().awaiting() == "task_group"; });
+  gate.set_result(0);
+  CHECK(co_await group == "value 3");
+  CHECK(group.cancelling() == 0);
+  CHECK(text == "RuntimeError TaskGroup::create_task: the group has ended");
 }
 
 TEST_CASE("TGRP-008 a group exists only while its body runs") {
