@@ -172,9 +172,7 @@ WEIR_TEST("SYNC-007 in every order of notify, two cancellations and an arrival, 
     condition.notify_all();
     condition.release();
     co_await settle();
-    for (const auto& task : tasks) {
-      CHECK_MESSAGE(task.done(), plan.text());
-    }
+    check_all_done(tasks, plan);
   });
 }
 

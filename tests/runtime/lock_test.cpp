@@ -144,9 +144,7 @@ WEIR_TEST("SYNC-003 in every order of release, two cancellations and an arrival,
     // Those who were not cancelled had it, and all in their order; a cancelled one may have had it before.
     CHECK_MESSAGE(log.ends_with("34"), plan.text(), ": ", log);
     CHECK_MESSAGE(std::is_sorted(log.begin(), log.end()), plan.text(), ": ", log);
-    for (const auto& task : tasks) {
-      CHECK_MESSAGE(task.done(), plan.text());
-    }
+    check_all_done(tasks, plan);
     CHECK_MESSAGE(!lock.locked(), plan.text());
   });
 }

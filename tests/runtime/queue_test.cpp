@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,16 @@ Coro<void> get_one(Q& queue, std::string& log, char name) {
   const char item = co_await queue.get();
   log += name;
   log += item;
+}
+
+// One for each name, in this order.
+std::vector<Task<void>> getters(EventLoop& loop, Queue<char>& queue, std::string& log,
+                                std::string_view names) {
+  std::vector<Task<void>> tasks;
+  for (const char name : names) {
+    tasks.push_back(loop.create_task(get_one(queue, log, name)));
+  }
+  return tasks;
 }
 
 Coro<void> put_one(Queue<char>& queue, char item) { co_await queue.put(item); }
@@ -169,10 +180,7 @@ WEIR_TEST("QUE-003 a maximum size of zero or less means no limit") {
 WEIR_TEST("QUE-004 waiting getters are served in FIFO order; a newcomer does not overtake") {
   Queue<char> queue;
   std::string log;
-  std::vector<Task<void>> tasks;
-  for (const char name : {'1', '2', '3'}) {
-    tasks.push_back(loop.create_task(get_one(queue, log, name)));
-  }
+  std::vector<Task<void>> tasks = getters(loop, queue, log, "123");
   co_await sleep(yield);
   for (const char item : {'a', 'b', 'c', 'd'}) {
     queue.put_nowait(item);
@@ -204,10 +212,7 @@ WEIR_TEST("QUE-004 waiting putters are served in FIFO order; a newcomer does not
 WEIR_TEST("QUE-004 a getter whose item was taken by get_nowait keeps its place, and a putter its own") {
   Queue<char> queue(1);
   std::string log;
-  std::vector<Task<void>> tasks;
-  for (const char name : {'1', '2'}) {
-    tasks.push_back(loop.create_task(get_one(queue, log, name)));
-  }
+  std::vector<Task<void>> tasks = getters(loop, queue, log, "12");
   co_await sleep(yield);
   queue.put_nowait('a');
   CHECK(queue.get_nowait() == 'a');
@@ -235,10 +240,7 @@ WEIR_TEST("QUE-004 a getter whose item was taken by get_nowait keeps its place, 
 WEIR_TEST("QUE-004 an item that comes between two who were woken in vain goes to the first of them") {
   Queue<char> queue;
   std::string log;
-  std::vector<Task<void>> tasks;
-  for (const char name : {'1', '2'}) {
-    tasks.push_back(loop.create_task(get_one(queue, log, name)));
-  }
+  std::vector<Task<void>> tasks = getters(loop, queue, log, "12");
   co_await sleep(yield);
   queue.put_nowait('a');
   loop.call_soon([&] { queue.put_nowait('c'); });
@@ -279,10 +281,7 @@ WEIR_TEST("QUE-005 in every order of two puts, two cancelled getters and an arri
   co_await every_plan(5, 1, [](EventLoop& loop, const Plan& plan) -> Coro<void> {
     Queue<char> queue;
     std::string log;
-    std::vector<Task<void>> tasks;
-    for (const char name : {'1', '2', '3'}) {
-      tasks.push_back(loop.create_task(get_one(queue, log, name)));
-    }
+    std::vector<Task<void>> tasks = getters(loop, queue, log, "123");
     co_await sleep(yield);
     char item = 'a';
     const auto put = [&] { queue.put_nowait(item++); };
@@ -297,9 +296,7 @@ WEIR_TEST("QUE-005 in every order of two puts, two cancelled getters and an arri
     put();
     put();
     co_await settle();
-    for (const auto& task : tasks) {
-      CHECK_MESSAGE(task.done(), plan.text());
-    }
+    check_all_done(tasks, plan);
   });
 }
 
@@ -307,10 +304,7 @@ WEIR_TEST("QUE-005 get_nowait among puts, cancelled getters and an arrival stran
   co_await every_plan(5, 1, [](EventLoop& loop, const Plan& plan) -> Coro<void> {
     Queue<char> queue;
     std::string log;
-    std::vector<Task<void>> tasks;
-    for (const char name : {'1', '2'}) {
-      tasks.push_back(loop.create_task(get_one(queue, log, name)));
-    }
+    std::vector<Task<void>> tasks = getters(loop, queue, log, "12");
     co_await sleep(yield);
     char item = 'a';
     std::size_t stolen = 0;
@@ -332,9 +326,7 @@ WEIR_TEST("QUE-005 get_nowait among puts, cancelled getters and an arrival stran
       put();
     }
     co_await settle();
-    for (const auto& task : tasks) {
-      CHECK_MESSAGE(task.done(), plan.text());
-    }
+    check_all_done(tasks, plan);
   });
 }
 

@@ -112,9 +112,7 @@ WEIR_TEST("SYNC-012 in every order of two releases, two cancellations and an arr
     co_await plan.run(steps);
     CHECK_MESSAGE(log.ends_with("34"), plan.text(), ": ", log);
     CHECK_MESSAGE(std::is_sorted(log.begin(), log.end()), plan.text(), ": ", log);
-    for (const auto& task : tasks) {
-      CHECK_MESSAGE(task.done(), plan.text());
-    }
+    check_all_done(tasks, plan);
     const int permits = co_await count_permits(semaphore);
     CHECK_MESSAGE(permits == 2, plan.text());
   });

@@ -74,6 +74,13 @@ class Plan {
   std::vector<int> gaps_;
 };
 
+// Nobody is stranded.
+inline void check_all_done(const std::vector<Task<void>>& tasks, const Plan& plan) {
+  for (const Task<void>& task : tasks) {
+    CHECK_MESSAGE(task.done(), plan.text());
+  }
+}
+
 // Runs the scenario with every order of `steps` steps and every choice of gaps from 0 to `longest_gap` turns.
 inline Coro<void> every_plan(std::size_t steps, int longest_gap,
                              Coro<void> (*scenario)(EventLoop&, const Plan&)) {

@@ -44,6 +44,16 @@ Coro<std::string> refusal(EventLoop& loop, std::vector<std::string> args, Subpro
   co_return what;
 }
 
+// What this program writes when it is started under that name, as args[0].
+Coro<std::string> output_under(EventLoop& loop, std::string name, std::string script,
+                               SubprocessOptions options) {
+  std::vector<std::string> args = actor(script);
+  args[0] = std::move(name);
+  const Child child = co_await start(loop, args, options);
+  co_await child.lost();
+  co_return child.protocol->output;
+}
+
 // What is refused before anything is done, and the capability that it names.
 std::string lacking(EventLoop& loop, const SubprocessOptions& options) {
   try {
@@ -139,11 +149,7 @@ WEIR_TEST("SUBP-011 working directory, environment and another executable are ho
   options = {};
   const std::string program = own_path();
   options.executable = program;
-  std::vector<std::string> args = actor("out runs");
-  args[0] = "another name";
-  const Child child = co_await start(loop, args, options);
-  co_await child.lost();
-  CHECK(child.protocol->output == "runs\n");
+  CHECK(co_await output_under(loop, "another name", "out runs", options) == "runs\n");
 }
 
 WEIR_TEST("SUBP-011 the program is looked for in the child's own PATH, with or without .exe") {
@@ -154,21 +160,13 @@ WEIR_TEST("SUBP-011 the program is looked for in the child's own PATH, with or w
   options.env = variables;
   for (const char* name : {"weir-test-program", "weir-test-program.exe", "Weir-Test-Program.EXE"}) {
     CAPTURE(name);
-    std::vector<std::string> args = actor("out found");
-    args[0] = name;
-    const Child child = co_await start(loop, args, options);
-    co_await child.lost();
-    CHECK(child.protocol->output == "found\n");
+    CHECK(co_await output_under(loop, name, "out found", options) == "found\n");
   }
   // Relative to the child's folder, as where a child looks for itself.
   options = {};
   const std::string cwd = text_of(folder);
   options.cwd = cwd;
-  std::vector<std::string> args = actor("out relative");
-  args[0] = ".\\weir-test-program";
-  const Child child = co_await start(loop, args, options);
-  co_await child.lost();
-  CHECK(child.protocol->output == "relative\n");
+  CHECK(co_await output_under(loop, ".\\weir-test-program", "out relative", options) == "relative\n");
   std::filesystem::remove_all(folder);
 }
 
